@@ -1,0 +1,76 @@
+// Devices by name, and the options of loading a model onto one. No backend's types appear here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ingot/dtype.hpp"
+
+namespace ingot {
+
+struct DeviceInfo {
+  std::string name;                    ///< as --device takes it: "cpu", "reference"
+  std::string description;             ///< for people: processor, instruction set in use
+  std::uint64_t memory_total = 0;      ///< bytes
+  std::uint64_t memory_available = 0;  ///< bytes this process may still take
+  int threads = 1;                     ///< threads a step uses unless told otherwise
+};
+
+/// The devices this build has, the default one first. A device without its hardware is not listed.
+std::vector<DeviceInfo> devices();
+
+/// The host program's own threads, for an application that does not want a second pool. The library
+/// calls `parallel` from the thread that steps a session, never nested.
+class HostExecutor {
+ public:
+  virtual ~HostExecutor() = default;
+  /// How many invocations may run at the same time.
+  virtual int concurrency() const = 0;
+  /// Calls body(0) ... body(count - 1), in any order, on any threads; returns when all are done.
+  virtual void parallel(int count, const std::function<void(int)>& body) = 0;
+};
+
+/// Progress of long work (packing weights, reading a prompt): `done` of `total`, in `what`'s units.
+using Progress =
+    std::function<void(std::string_view what, std::uint64_t done, std::uint64_t total)>;
+
+struct CompileOptions {
+  int threads = 0;  ///< 0: as many as the affinity mask and the cgroup quota give
+  HostExecutor* host_executor =
+      nullptr;               ///< used instead of own threads; must outlive the executable
+  bool pin_threads = false;  ///< bind each thread to one processor
+  Progress progress;
+};
+
+/// How the weights were brought into the device's own order.
+struct PackReport {
+  double seconds = 0;
+  std::uint64_t packed_bytes = 0;  ///< bytes of the packed copies
+  std::uint64_t mapped_bytes = 0;  ///< bytes used where they lie in the mapped file
+};
+
+/// The types the cache is kept in; keys and values apart.
+struct StateTypes {
+  DType key = DType::F16;
+  DType value = DType::F16;
+  bool operator==(const StateTypes&) const = default;
+};
+
+/// A value of the running program, as a tap sees it.
+struct TapEvent {
+  int instruction = 0;    ///< index in the program
+  std::string_view name;  ///< the value's name, e.g. "blk.3.attn_out"
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::span<float> data;  ///< row-major [rows, columns]; changes are taken into the computation
+};
+
+/// Called after the instruction that wrote the value. Exceptions end the step and reach its caller.
+using Tap = std::function<void(const TapEvent&)>;
+
+}  // namespace ingot

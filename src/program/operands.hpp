@@ -1,0 +1,90 @@
+// What an instruction can name: values, weights and states. Every instruction exposes the ones it
+// uses as Operands, so that liveness, printing, taps and cost are written once.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ingot/dtype.hpp"
+
+namespace ingot {
+
+/// A half-open range of indices.
+struct Range {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+
+  std::int64_t size() const { return end - begin; }
+  bool operator==(const Range&) const = default;
+};
+
+/// Row counts are symbolic: a program is written once and run for steps of any shape.
+enum class Rows : std::uint8_t {
+  tokens,   ///< one row per token of the step
+  outputs,  ///< one row per token whose logits were asked for
+};
+
+struct ValueId {
+  std::int32_t index = -1;
+  bool operator==(const ValueId&) const = default;
+};
+
+/// An intermediate result: a row-major f32 matrix [rows, columns], assigned by exactly one
+/// instruction.
+struct Value {
+  std::string name;
+  Rows rows = Rows::tokens;
+  std::int64_t columns = 0;
+};
+
+struct TensorId {
+  std::int32_t index = -1;
+  bool operator==(const TensorId&) const = default;
+};
+
+/// A weight tensor of the file: `experts` matrices of [rows, columns], columns contiguous.
+struct Tensor {
+  std::string name;
+  DType type = DType::F32;
+  std::int64_t columns = 0;
+  std::int64_t rows = 1;
+  std::int64_t experts = 1;
+
+  std::uint64_t bytes() const {
+    return row_bytes(type, columns) * static_cast<std::uint64_t>(rows * experts);
+  }
+};
+
+/// A part of a tensor. Column ranges begin and end at block borders.
+struct WeightOperand {
+  TensorId tensor;
+  Range rows;
+  Range columns;
+  Range experts{0, 1};
+  bool operator==(const WeightOperand&) const = default;
+};
+
+struct StateId {
+  std::int32_t index = -1;
+  bool operator==(const StateId&) const = default;
+};
+
+/// What full attention of one layer keeps: per position and KV head one key and one value row.
+struct StateSpec {
+  std::string name;
+  std::int64_t kv_head_count = 0;
+  std::int64_t key_size = 0;    ///< elements of a key row, per head
+  std::int64_t value_size = 0;  ///< elements of a value row, per head
+};
+
+/// Everything an instruction touches.
+struct Operands {
+  std::vector<ValueId> reads;
+  std::vector<ValueId> writes;
+  std::vector<WeightOperand> weights;
+  std::vector<StateId> reads_states;
+  std::vector<StateId> writes_states;
+};
+
+}  // namespace ingot

@@ -1,0 +1,67 @@
+// The program: a flat, device-free list of instructions over named values, written by an
+// architecture.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "src/ops/activation.hpp"
+#include "src/ops/add.hpp"
+#include "src/ops/attention.hpp"
+#include "src/ops/embed_rows.hpp"
+#include "src/ops/glu.hpp"
+#include "src/ops/matmul.hpp"
+#include "src/ops/norm.hpp"
+#include "src/ops/rope.hpp"
+#include "src/ops/scale.hpp"
+#include "src/ops/select_rows.hpp"
+#include "src/ops/state_store.hpp"
+#include "src/program/operands.hpp"
+#include "src/program/step.hpp"
+
+namespace ingot {
+
+/// A new alternative is a compile error in every executor until it has said "I do" or "I can't".
+using Instruction =
+    std::variant<ops::EmbedRows, ops::Norm, ops::MatMul, ops::Rope, ops::StateStore, ops::Attention,
+                 ops::Activation, ops::Glu, ops::Add, ops::Scale, ops::SelectRows>;
+
+/// Angles of a rotary embedding: pair i of position p turns by p * inverse_frequencies[i]; cos and
+/// sin are multiplied by `magnitude` (YaRN's attention factor).
+struct RopeTable {
+  std::vector<double> inverse_frequencies;  ///< [rotary_size / 2]
+  double magnitude = 1.0;
+};
+
+struct Program {
+  std::string architecture;
+  std::vector<Value> values;
+  std::vector<Tensor> tensors;
+  std::vector<StateSpec> states;
+  std::vector<RopeTable> rope_tables;
+  std::vector<Instruction> instructions;
+  ValueId logits;            ///< [outputs, vocabulary]
+  std::int64_t context = 0;  ///< positions the program was written for
+
+  const Value& value(ValueId id) const { return values[static_cast<std::size_t>(id.index)]; }
+  const Tensor& tensor(TensorId id) const { return tensors[static_cast<std::size_t>(id.index)]; }
+  const StateSpec& state(StateId id) const { return states[static_cast<std::size_t>(id.index)]; }
+};
+
+std::string_view name_of(const Instruction& instruction);
+Operands operands(const Instruction& instruction);
+
+/// Arithmetic and traffic of one step: the sum over the instructions.
+Cost cost(const Instruction& instruction, const Program& program, const StepShape& shape);
+Cost cost(const Program& program, const StepShape& shape);
+
+/// Checks every shape rule, that each value is assigned once and before it is read, and that all
+/// indices are in range. Error internal naming the instruction: a wrong program is a bug in its
+/// architecture, a wrong file is refused before (src/program/builder.hpp).
+void check(const Program& program);
+
+/// The program as text, one instruction a line: `out = name attributes(inputs; weights; states)`.
+std::string to_string(const Program& program);
+
+}  // namespace ingot

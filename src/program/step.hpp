@@ -1,0 +1,77 @@
+// One step as plain data. The session builds a StepInput once; no executor derives its own.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "src/program/operands.hpp"
+
+namespace ingot {
+
+/// Positions that one page of a state holds. 64 rows of a 128-wide f16 head are 16 KiB: long enough
+/// to stream, short enough that a short sequence wastes little.
+inline constexpr std::int64_t kPageTokens = 64;
+
+/// One sequence's share of a step: rows [first_row, first_row + row_count) of every `tokens` value.
+struct StepSequence {
+  std::int32_t first_row = 0;
+  std::int32_t row_count = 0;
+  std::int64_t cached = 0;             ///< positions stored before this step
+  std::int32_t page_table_offset = 0;  ///< first entry of this sequence in StepInput::page_table
+  std::int32_t page_count = 0;         ///< pages that hold cached + row_count positions
+};
+
+struct StepInput {
+  std::vector<std::int32_t> ids;        ///< [tokens] token ids, inside the vocabulary
+  std::vector<std::int64_t> positions;  ///< [tokens] absolute position in its sequence
+  std::vector<StepSequence> sequences;  ///< in row order, covering all rows
+  std::vector<std::int32_t>
+      output_rows;  ///< [outputs] rows of `tokens` whose logits are asked, ascending
+  std::vector<std::int32_t> page_table;  ///< page numbers; position p is in page [p / kPageTokens]
+  std::vector<std::vector<float>> rope;  ///< per rope table: [tokens, rotary_size / 2, {cos, sin}]
+
+  std::int64_t rows(Rows kind) const {
+    return static_cast<std::int64_t>(kind == Rows::tokens ? ids.size() : output_rows.size());
+  }
+};
+
+/// The shape of a step, for cost: no ids, no pages.
+struct StepShape {
+  struct Sequence {
+    std::int64_t rows = 0;
+    std::int64_t cached = 0;
+  };
+  std::vector<Sequence> sequences;
+  std::int64_t outputs = 0;
+  DType key_type = DType::F16;
+  DType value_type = DType::F16;
+
+  std::int64_t tokens() const {
+    std::int64_t sum = 0;
+    for (const Sequence& s : sequences) sum += s.rows;
+    return sum;
+  }
+  std::int64_t rows(Rows kind) const { return kind == Rows::tokens ? tokens() : outputs; }
+
+  /// Query-key pairs of causal attention, summed over the sequences; `window` 0 means unlimited.
+  double attended_pairs(std::int64_t window) const;
+};
+
+/// Arithmetic and traffic of an instruction or a program, for one step.
+struct Cost {
+  double flops = 0;         ///< multiplications and additions
+  double weight_bytes = 0;  ///< weights read, in the file's format
+  double state_bytes = 0;   ///< cache read and written
+  double value_bytes = 0;   ///< intermediate values read and written, f32
+
+  Cost& operator+=(const Cost& other) {
+    flops += other.flops;
+    weight_bytes += other.weight_bytes;
+    state_bytes += other.state_bytes;
+    value_bytes += other.value_bytes;
+    return *this;
+  }
+};
+
+}  // namespace ingot

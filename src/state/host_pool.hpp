@@ -1,0 +1,70 @@
+// Pages in host memory: used by the reference and the CPU executor. Lazily committed by the system,
+// so a long context costs memory only as far as it is used.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ingot/device.hpp"
+#include "src/program/operands.hpp"
+#include "src/program/step.hpp"
+#include "src/state/state_pool.hpp"
+
+namespace ingot {
+
+/// Bytes of a cache row of `size` elements: padded up to whole blocks of the type.
+std::uint64_t state_row_bytes(DType type, std::int64_t size);
+
+/// Bytes of one page over all states.
+std::uint64_t state_page_bytes(std::span<const StateSpec> states, const StateTypes& types);
+
+/// Error unsupported unless both types are among f32, f16, bf16, q8_0, q4_0.
+void require_state_types(const StateTypes& types);
+
+/// One state's keys or values in a HostPool: rows [page][kv head][position in page].
+struct StateRows {
+  std::byte* base = nullptr;
+  DType type = DType::F32;
+  std::int64_t size = 0;        ///< elements of a row
+  std::uint64_t row_bytes = 0;  ///< bytes of a row, padded to whole blocks
+  std::int64_t kv_head_count = 0;
+
+  /// The row of a position; the rows of the following positions of the page lie right behind it.
+  std::byte* row(std::int32_t page, std::int64_t head, std::int64_t slot) const {
+    return base + static_cast<std::uint64_t>((page * kv_head_count + head) * kPageTokens + slot) *
+                      row_bytes;
+  }
+};
+
+class HostPool final : public StatePool {
+ public:
+  /// Error out_of_memory when the system refuses the address space.
+  HostPool(std::span<const StateSpec> states, const StateTypes& types, std::int64_t page_count);
+  ~HostPool() override;
+  HostPool(const HostPool&) = delete;
+  HostPool& operator=(const HostPool&) = delete;
+
+  const StateRows& keys(StateId id) const { return keys_[static_cast<std::size_t>(id.index)]; }
+  const StateRows& values(StateId id) const { return values_[static_cast<std::size_t>(id.index)]; }
+
+  std::uint64_t page_bytes() const override { return page_bytes_; }
+  std::int64_t page_count() const override { return page_count_; }
+  void copy_page(std::int32_t from, std::int32_t to) override;
+  void read_page(std::int32_t page, std::span<std::byte> out) override;
+  void write_page(std::int32_t page, std::span<const std::byte> in) override;
+
+ private:
+  template <class Visit>
+  void for_each_part(std::int32_t page, Visit visit);
+
+  std::vector<StateRows> keys_;
+  std::vector<StateRows> values_;
+  std::uint64_t page_bytes_ = 0;
+  std::int64_t page_count_ = 0;
+  std::byte* memory_ = nullptr;
+  std::size_t memory_bytes_ = 0;
+};
+
+}  // namespace ingot

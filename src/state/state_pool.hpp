@@ -1,0 +1,28 @@
+// The memory of a runner's states: pages of kPageTokens positions, the same page number in every
+// layer. Which sequence owns which page is the session's business (src/state/page_table.hpp).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace ingot {
+
+class StatePool {
+ public:
+  virtual ~StatePool() = default;
+
+  /// Bytes of one page over all states.
+  virtual std::uint64_t page_bytes() const = 0;
+  virtual std::int64_t page_count() const = 0;
+
+  /// Copies one page in every state.
+  virtual void copy_page(std::int32_t from, std::int32_t to) = 0;
+
+  /// Reads or writes one page over all states, `page_bytes()` bytes in the canonical order: per
+  /// state its keys, then its values, each [kv head][position in page][row bytes].
+  virtual void read_page(std::int32_t page, std::span<std::byte> out) = 0;
+  virtual void write_page(std::int32_t page, std::span<const std::byte> in) = 0;
+};
+
+}  // namespace ingot
