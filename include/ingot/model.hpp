@@ -1,0 +1,90 @@
+// A model: the mapped file and what its metadata says. Immutable and cheap to share; opening one
+// reads the header only.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ingot/gguf.hpp"
+
+namespace ingot {
+
+class Tokenizer;
+struct Program;
+
+/// How positions beyond the trained ones are mapped to angles.
+struct RopeScaling {
+  enum class Kind { none, linear, yarn };
+  Kind kind = Kind::none;
+  double factor = 1.0;                ///< how many times the context was stretched
+  std::int64_t original_context = 0;  ///< context before stretching; yarn only
+  double attention_factor = 1.0;      ///< yarn: multiplies YaRN's own magnitude
+  double beta_fast =
+      32.0;  ///< yarn: turns within the original context above which pairs keep their angle
+  double beta_slow = 1.0;  ///< yarn: ... below which pairs are fully interpolated
+};
+
+/// Hyper-parameters that decoder-only transformers share. Sizes are in elements.
+struct ModelSpec {
+  std::string architecture;  ///< GGUF's general.architecture, e.g. "qwen2"
+  std::string name;          ///< general.name, may be empty
+  std::int64_t layer_count = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t feed_forward_size = 0;
+  std::int64_t head_count = 0;
+  std::int64_t kv_head_count = 0;
+  std::int64_t key_size = 0;    ///< per head
+  std::int64_t value_size = 0;  ///< per head
+  std::int64_t vocabulary_size = 0;
+  std::int64_t context_length = 0;  ///< positions the file claims
+  double norm_epsilon = 1e-5;
+  double rope_base = 10000.0;
+  std::int64_t rotary_size = 0;  ///< columns of a head that turn
+  RopeScaling rope_scaling;
+  std::uint64_t parameter_count = 0;
+};
+
+/// What a caller may decide about a model before its program is written.
+struct RunOptions {
+  std::int64_t context = 0;  ///< positions; 0: the model's own
+  std::optional<double> rope_base;
+  std::optional<RopeScaling> rope_scaling;  ///< e.g. YaRN opt-in for Qwen2.5 at 128k
+};
+
+class Model {
+ public:
+  /// Maps the file (all its splits) and reads its metadata. Error io, bad_file, or unsupported when
+  /// the architecture is not one of architectures().
+  static std::shared_ptr<const Model> open(const std::filesystem::path& path);
+  static std::shared_ptr<const Model> from_file(std::shared_ptr<const GgufFile> file);
+  ~Model();
+
+  const ModelSpec& spec() const { return spec_; }
+  const GgufFile& file() const { return *file_; }
+  std::shared_ptr<const GgufFile> shared_file() const { return file_; }
+
+  /// The file's tokenizer, built on first use. Error bad_file or unsupported if it has none we
+  /// know.
+  std::shared_ptr<const Tokenizer> tokenizer() const;
+
+  /// The program that computes this model's logits, as text (`ingot inspect --program`).
+  std::string program_text(const RunOptions& options = {}) const;
+
+ private:
+  explicit Model(std::shared_ptr<const GgufFile> file);
+  struct LazyTokenizer;
+
+  std::shared_ptr<const GgufFile> file_;
+  ModelSpec spec_;
+  std::unique_ptr<LazyTokenizer> tokenizer_;
+};
+
+/// Names of the architectures this build can run.
+std::vector<std::string> architectures();
+
+}  // namespace ingot

@@ -1,0 +1,29 @@
+// Liveness: which bytes of one arena hold which value, so that values whose lives do not overlap
+// share memory.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "src/program/program.hpp"
+
+namespace ingot {
+
+struct Lifetime {
+  int first = 0;  ///< instruction that writes the value
+  int last = 0;   ///< last instruction that reads it (or first, if none does)
+};
+
+/// Per value of the program. The logits live to the end.
+std::vector<Lifetime> lifetimes(const Program& program);
+
+struct ArenaPlan {
+  std::vector<std::uint64_t>
+      offsets;                 ///< per value, in elements; multiples of 16 (64 bytes of f32)
+  std::uint64_t elements = 0;  ///< size of the arena
+};
+
+/// Places every value of a step with at most `tokens` and `outputs` rows.
+ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t outputs);
+
+}  // namespace ingot
