@@ -23,6 +23,12 @@ std::uint64_t state_page_bytes(std::span<const StateSpec> states, const StateTyp
 /// Error unsupported unless both types are among f32, f16, bf16, q8_0, q4_0.
 void require_state_types(const StateTypes& types);
 
+/// Rounds a row to the cache type: padded with zeros to whole blocks; values that pass through an
+/// f16 saturate at +-65504. `out` has state_row_bytes(type, row.size()) bytes. At most 4,096
+/// elements, as a HostPool checks.
+void encode_state_row(DType type, std::span<const float> row, std::byte* out);
+void decode_state_row(DType type, const std::byte* in, std::span<float> row);
+
 /// One state's keys or values in a HostPool: rows [page][kv head][position in page].
 struct StateRows {
   std::byte* base = nullptr;
@@ -57,7 +63,7 @@ class HostPool final : public StatePool {
 
  private:
   template <class Visit>
-  void for_each_part(std::int32_t page, Visit visit);
+  void for_each_part(Visit visit);
 
   std::vector<StateRows> keys_;
   std::vector<StateRows> values_;

@@ -1,0 +1,154 @@
+#include "src/state/host_pool.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "ingot/error.hpp"
+
+namespace ingot {
+namespace {
+
+constexpr std::int64_t kLargestHead = 4096;  // elements; bounds the buffers below
+
+std::uint64_t align_up(std::uint64_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
+std::int64_t padded_size(DType type, std::int64_t size) {
+  const std::int64_t block = block_size(type);
+  return (size + block - 1) / block * block;
+}
+
+}  // namespace
+
+std::uint64_t state_row_bytes(DType type, std::int64_t size) {
+  return row_bytes(type, padded_size(type, size));
+}
+
+std::uint64_t state_page_bytes(std::span<const StateSpec> states, const StateTypes& types) {
+  std::uint64_t bytes = 0;
+  for (const StateSpec& s : states) {
+    bytes += static_cast<std::uint64_t>(s.kv_head_count * kPageTokens) *
+             (state_row_bytes(types.key, s.key_size) + state_row_bytes(types.value, s.value_size));
+  }
+  return bytes;
+}
+
+void require_state_types(const StateTypes& types) {
+  for (const DType type : {types.key, types.value}) {
+    switch (type) {
+      case DType::F32:
+      case DType::F16:
+      case DType::BF16:
+      case DType::Q8_0:
+      case DType::Q4_0:
+        break;
+      default:
+        fail(ErrorCode::unsupported, "a cache of type ", to_string(type),
+             " is not supported; use f32, f16, bf16, q8_0 or q4_0");
+    }
+  }
+}
+
+void encode_state_row(DType type, std::span<const float> row, std::byte* out) {
+  float buffer[kLargestHead];
+  const auto size = static_cast<std::int64_t>(row.size());
+  const std::int64_t padded = padded_size(type, size);
+  // Everything but f32 and bf16 goes through an f16 (the value or the scale): saturate, never inf.
+  const bool saturate = type != DType::F32 && type != DType::BF16;
+  for (std::int64_t i = 0; i < size; ++i) {
+    const float x = row[static_cast<std::size_t>(i)];
+    buffer[i] = saturate ? std::clamp(x, -65504.0F, 65504.0F) : x;
+  }
+  std::fill(buffer + size, buffer + padded, 0.0F);
+  quant::format(type).quantize(buffer, out, padded);
+}
+
+void decode_state_row(DType type, const std::byte* in, std::span<float> row) {
+  const auto size = static_cast<std::int64_t>(row.size());
+  const std::int64_t padded = padded_size(type, size);
+  if (padded == size) {
+    quant::format(type).dequantize(in, row.data(), size);
+    return;
+  }
+  float buffer[kLargestHead];
+  quant::format(type).dequantize(in, buffer, padded);
+  std::copy(buffer, buffer + size, row.begin());
+}
+
+HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
+                   std::int64_t page_count)
+    : page_bytes_(state_page_bytes(states, types)), page_count_(page_count) {
+  require_state_types(types);
+  const auto describe = [&](DType type, std::int64_t size, const StateSpec& spec) {
+    if (size <= 0 || padded_size(type, size) > kLargestHead) {
+      fail(ErrorCode::unsupported, spec.name, ": a head of ", size, " elements; at most ",
+           kLargestHead, " are supported");
+    }
+    StateRows rows;
+    rows.type = type;
+    rows.size = size;
+    rows.row_bytes = state_row_bytes(type, size);
+    rows.kv_head_count = spec.kv_head_count;
+    return rows;
+  };
+  for (const StateSpec& spec : states) {
+    keys_.push_back(describe(types.key, spec.key_size, spec));
+    values_.push_back(describe(types.value, spec.value_size, spec));
+  }
+  std::vector<std::uint64_t> offsets;
+  std::uint64_t total = 0;
+  for_each_part([&](StateRows&, std::uint64_t part_bytes) {
+    offsets.push_back(total);
+    total += align_up(part_bytes * static_cast<std::uint64_t>(page_count));
+  });
+  memory_bytes_ = std::max<std::size_t>(total, 64);
+  // No reservation: pages are committed when first written, so an unused context costs nothing.
+  void* memory = mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    fail(ErrorCode::out_of_memory, "the system refused ", memory_bytes_, " bytes for the cache of ",
+         page_count * kPageTokens, " positions; ask for a smaller context or cache type");
+  }
+  memory_ = static_cast<std::byte*>(memory);
+  std::size_t part = 0;
+  for_each_part([&](StateRows& rows, std::uint64_t) { rows.base = memory_ + offsets[part++]; });
+}
+
+HostPool::~HostPool() {
+  if (memory_ != nullptr) munmap(memory_, memory_bytes_);
+}
+
+// Visits the keys, then the values, of each state: the canonical order of a page.
+template <class Visit>
+void HostPool::for_each_part(Visit visit) {
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    for (StateRows* rows : {&keys_[i], &values_[i]}) {
+      visit(*rows, static_cast<std::uint64_t>(rows->kv_head_count * kPageTokens) * rows->row_bytes);
+    }
+  }
+}
+
+void HostPool::copy_page(std::int32_t from, std::int32_t to) {
+  for_each_part([&](StateRows& rows, std::uint64_t bytes) {
+    std::memcpy(rows.row(to, 0, 0), rows.row(from, 0, 0), bytes);
+  });
+}
+
+void HostPool::read_page(std::int32_t page, std::span<std::byte> out) {
+  for_each_part([&, at = out.data()](StateRows& rows, std::uint64_t bytes) mutable {
+    std::memcpy(at, rows.row(page, 0, 0), bytes);
+    at += bytes;
+  });
+}
+
+void HostPool::write_page(std::int32_t page, std::span<const std::byte> in) {
+  for_each_part([&, at = in.data()](StateRows& rows, std::uint64_t bytes) mutable {
+    std::memcpy(rows.row(page, 0, 0), at, bytes);
+    at += bytes;
+  });
+}
+
+}  // namespace ingot
