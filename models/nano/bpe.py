@@ -7,6 +7,7 @@ the result a function of the texts alone.
 
 import collections
 import heapq
+import itertools
 
 import regex
 
@@ -58,7 +59,7 @@ def train(texts: list[str], merge_count: int) -> list[tuple[str, str]]:
     pair_counts = collections.Counter()
     words_with = collections.defaultdict(set)
     for index, (symbols, count) in enumerate(words):
-        for pair in zip(symbols, symbols[1:]):
+        for pair in itertools.pairwise(symbols):
             pair_counts[pair] += count
             words_with[pair].add(index)
 
@@ -75,11 +76,11 @@ def train(texts: list[str], merge_count: int) -> list[tuple[str, str]]:
         changed = set()
         for index in words_with.pop(pair):
             symbols, count = words[index]
-            for old_pair in zip(symbols, symbols[1:]):
+            for old_pair in itertools.pairwise(symbols):
                 pair_counts[old_pair] -= count
             symbols = _merge(symbols, pair)
             words[index] = (symbols, count)
-            for new_pair in zip(symbols, symbols[1:]):
+            for new_pair in itertools.pairwise(symbols):
                 pair_counts[new_pair] += count
                 words_with[new_pair].add(index)
                 changed.add(new_pair)
@@ -106,7 +107,7 @@ class Encoder:
         if ids is None:
             symbols = _symbols(word)
             while len(symbols) > 1:
-                pairs = zip(symbols, symbols[1:])
+                pairs = itertools.pairwise(symbols)
                 best = min(pairs, key=lambda pair: self._rank.get(pair, len(self._rank)))
                 if best not in self._rank:
                     break

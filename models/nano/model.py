@@ -80,9 +80,7 @@ class Block(nn.Module):
         )
         self.ffn_gate = Linear(HIDDEN_SIZE, FEED_FORWARD_SIZE)
         self.ffn_up = Linear(HIDDEN_SIZE, FEED_FORWARD_SIZE)
-        self.ffn_down = Linear(
-            FEED_FORWARD_SIZE, HIDDEN_SIZE, std=shrink * FEED_FORWARD_SIZE**-0.5
-        )
+        self.ffn_down = Linear(FEED_FORWARD_SIZE, HIDDEN_SIZE, std=shrink * FEED_FORWARD_SIZE**-0.5)
 
     def _attention(self, x):
         batch, tokens, _ = x.shape

@@ -37,9 +37,10 @@ def find_files(roots: list[str]) -> list[str]:
     found = []
     for root in roots:
         for folder, _, names in os.walk(root):
-            if any(part in folder for part in ("site-packages", "lib2to3/tests", "__pycache__")):
+            below = folder[len(root) :]
+            if any(part in below for part in ("site-packages", "lib2to3/tests", "__pycache__")):
                 continue
-            if "sympy" in root and "/tests" in folder:
+            if "sympy" in root and "/tests" in below:
                 continue
             for name in names:
                 path = os.path.join(folder, name)

@@ -65,7 +65,9 @@ def make_optimizer(model, peak):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("."), help="prepare.py's output")
+    parser.add_argument(
+        "--data", type=pathlib.Path, default=pathlib.Path("."), help="prepare.py's output"
+    )
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("model.pt"))
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--steps", type=int, default=2400)
@@ -94,7 +96,9 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 20 == 0:
-            print(f"step {step} loss {loss.item():.4f} after {time.time() - began:.1f} s", flush=True)
+            print(
+                f"step {step} loss {loss.item():.4f} after {time.time() - began:.1f} s", flush=True
+            )
         if step % EVALUATE_EVERY == EVALUATE_EVERY - 1 or step == arguments.steps - 1:
             print(f"step {step} held-out loss {evaluate(model, held_out):.4f}", flush=True)
             torch.save(model.state_dict(), arguments.out)
