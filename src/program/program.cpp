@@ -1,0 +1,91 @@
+#include "src/program/program.hpp"
+
+#include "ingot/error.hpp"
+
+namespace ingot {
+namespace {
+
+// Names the instruction in every message of a check.
+class Checker {
+ public:
+  explicit Checker(const Program& program) : program_(program) {}
+
+  void run() {
+    std::vector<bool> assigned(program_.values.size(), false);
+    for (index_ = 0; index_ < program_.instructions.size(); ++index_) {
+      const Instruction& instruction = program_.instructions[index_];
+      const Operands used = operands(instruction);
+      check_ranges(used);
+      for (const ValueId id : used.reads) {
+        require(assigned[static_cast<std::size_t>(id.index)], "reads ", program_.value(id).name,
+                " before it is written");
+      }
+      for (const ValueId id : used.writes) {
+        require(!assigned[static_cast<std::size_t>(id.index)], "writes ", program_.value(id).name,
+                " a second time");
+        assigned[static_cast<std::size_t>(id.index)] = true;
+      }
+      std::visit([this](const auto& op) { check(op, program_); }, instruction);
+    }
+    if (program_.logits.index < 0 ||
+        static_cast<std::size_t>(program_.logits.index) >= assigned.size() ||
+        !assigned[static_cast<std::size_t>(program_.logits.index)]) {
+      fail(ErrorCode::internal, "program of ", program_.architecture,
+           ": the logits are never written");
+    }
+  }
+
+ private:
+  template <class... Parts>
+  void require(bool holds, const Parts&... parts) const {
+    if (holds) return;
+    fail(ErrorCode::internal, "program of ", program_.architecture, ", instruction ", index_, " (",
+         name_of(program_.instructions[index_]), ") ", parts...);
+  }
+
+  template <class Id, class Table>
+  void require_id(Id id, const Table& table, std::string_view what) const {
+    require(id.index >= 0 && static_cast<std::size_t>(id.index) < table.size(), "names ", what, " ",
+            id.index, ", which does not exist");
+  }
+
+  static bool inside(const Range& range, std::int64_t size) {
+    return range.begin >= 0 && range.begin < range.end && range.end <= size;
+  }
+
+  void check_ranges(const Operands& used) const {
+    for (const ValueId id : used.reads) require_id(id, program_.values, "value");
+    for (const ValueId id : used.writes) require_id(id, program_.values, "value");
+    for (const StateId id : used.reads_states) require_id(id, program_.states, "state");
+    for (const StateId id : used.writes_states) require_id(id, program_.states, "state");
+    for (const WeightOperand& weight : used.weights) {
+      require_id(weight.tensor, program_.tensors, "tensor");
+      const Tensor& tensor = program_.tensor(weight.tensor);
+      require(inside(weight.rows, tensor.rows) && inside(weight.columns, tensor.columns) &&
+                  inside(weight.experts, tensor.experts),
+              "uses a part outside of ", tensor.name);
+      require(weight.columns.begin % block_size(tensor.type) == 0 &&
+                  weight.columns.end % block_size(tensor.type) == 0,
+              "cuts ", tensor.name, " inside a block");
+    }
+  }
+
+  const Program& program_;
+  std::size_t index_ = 0;
+};
+
+}  // namespace
+
+std::string_view name_of(const Instruction& instruction) {
+  return std::visit([](const auto& op) { return std::decay_t<decltype(op)>::kName; }, instruction);
+}
+
+Operands operands(const Instruction& instruction) {
+  return std::visit([](const auto& op) { return operands(op); }, instruction);
+}
+
+void check(const Program& program) {
+  Checker(program).run();
+}
+
+}  // namespace ingot
