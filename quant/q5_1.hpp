@@ -1,0 +1,56 @@
+// Q5_1: 32 columns of 5-bit integers, one scale and one offset, 6 bits per weight.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "ingot/quant/config.hpp"
+#include "ingot/quant/dtype.hpp"
+#include "ingot/quant/encode32.hpp"
+#include "ingot/quant/f16.hpp"
+#include "ingot/quant/lanes.hpp"
+#include "ingot/quant/nibbles.hpp"
+
+namespace ingot::quant {
+inline namespace INGOT_QUANT_TARGET {
+
+/// x = d * code + m
+struct Q5_1 : LaneCodec<Q5_1> {
+  static constexpr DType kType = DType::Q5_1;
+  static constexpr std::string_view kName = "Q5_1";
+  static constexpr int kBlockSize = 32;
+  static constexpr bool kHasMin = true;
+  static constexpr int kScaleSpan = 32;
+  static constexpr int kProductBits = 11 + 5;
+
+  //  byte 0    2    4        8                          24
+  //       | d  | m  | bit 4  | c16 c0 | c17 c1 |  ...    |
+  //        f16  f16   |        low four bits: column i + 16 high, column i low
+  //                   32 bits, bit k belongs to column k
+  struct Block {
+    std::uint16_t d;
+    std::uint16_t m;
+    std::uint8_t fifth[4];
+    std::uint8_t codes[16];
+  };
+
+  static void lanes(const Block& block, int /*group*/, Lanes32& out) {
+    unpack_split_nibbles(block.codes, out.q, [&](int code, int column) {
+      return code | (fifth_bit(block.fifth, column) << 4);
+    });
+    set_scale(out, from_f16(block.d), -from_f16(block.m));
+  }
+
+  static void quantize(const float* x, Block& block) {
+    std::uint8_t codes[32];
+    const ScaleOffset fit = encode_affine32<31>(x, codes);
+    block.d = fit.scale;
+    block.m = fit.offset;
+    pack_fifth_bits(codes, block.fifth);
+    pack_split_nibbles(codes, block.codes);
+  }
+};
+static_assert(sizeof(Q5_1::Block) == 24);
+
+}  // namespace INGOT_QUANT_TARGET
+}  // namespace ingot::quant
