@@ -18,7 +18,7 @@ using quant::DType;
 // See quant/config.hpp: inline code is kept apart per instruction set.
 inline namespace INGOT_QUANT_TARGET {
 
-namespace detail {
+namespace dtype_detail {
 
 /// The row of a type; Error invalid_argument for a number that was cast to DType unchecked.
 constexpr const quant::Format& known_format(DType type) {
@@ -40,17 +40,17 @@ constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return true;
 }
 
-}  // namespace detail
+}  // namespace dtype_detail
 
 /// GGUF's name of a type, e.g. "Q4_K".
 constexpr std::string_view to_string(DType type) {
-  return detail::known_format(type).name;
+  return dtype_detail::known_format(type).name;
 }
 
 /// The type with that name (case-insensitive, as on a command line), if it is one of ours.
 constexpr std::optional<DType> parse_dtype(std::string_view name) {
   for (const quant::Format& candidate : quant::kFormats)
-    if (detail::equal_ignoring_case(candidate.name, name)) return candidate.id;
+    if (dtype_detail::equal_ignoring_case(candidate.name, name)) return candidate.id;
   return std::nullopt;
 }
 
@@ -62,18 +62,18 @@ constexpr std::optional<DType> dtype_from_id(std::uint32_t id) {
 
 /// Elements in one block (1 for F32, 32 for Q8_0, 256 for Q4_K).
 constexpr std::int64_t block_size(DType type) {
-  return detail::known_format(type).block_size;
+  return dtype_detail::known_format(type).block_size;
 }
 
 /// Bytes of one block.
 constexpr std::int64_t block_bytes(DType type) {
-  return detail::known_format(type).block_bytes;
+  return dtype_detail::known_format(type).block_bytes;
 }
 
 /// Bytes of a row of `columns` elements. Error invalid_argument unless columns is a multiple of
 /// block_size.
 constexpr std::uint64_t row_bytes(DType type, std::int64_t columns) {
-  const quant::Format& format = detail::known_format(type);
+  const quant::Format& format = dtype_detail::known_format(type);
   if (columns < 0 || columns % format.block_size != 0)
     fail(ErrorCode::invalid_argument, "a row of ", columns, " columns cannot be ", format.name,
          ", which stores blocks of ", format.block_size, "; use a type with smaller blocks");
@@ -90,7 +90,7 @@ inline void dequantize(DType type, std::span<const std::byte> from, std::span<fl
   if (bytes != from.size())
     fail(ErrorCode::invalid_argument, "decoding ", count, " elements of ", to_string(type),
          " takes ", bytes, " bytes, not ", from.size());
-  detail::known_format(type).dequantize(from.data(), to.data(), count);
+  dtype_detail::known_format(type).dequantize(from.data(), to.data(), count);
 }
 
 /// Encodes `from.size()` elements, a multiple of the block size, with the plain (round to nearest)
@@ -103,7 +103,7 @@ inline void quantize(DType type, std::span<const float> from, std::span<std::byt
   if (bytes != to.size())
     fail(ErrorCode::invalid_argument, "encoding ", count, " elements as ", to_string(type),
          " takes ", bytes, " bytes, not ", to.size());
-  const auto encode = detail::known_format(type).quantize;
+  const auto encode = dtype_detail::known_format(type).quantize;
   if (encode == nullptr)
     fail(ErrorCode::unsupported, "there is no encoder for ", to_string(type),
          "; choose another type");
