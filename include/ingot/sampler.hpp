@@ -1,0 +1,149 @@
+// Choosing the next token from logits. Complete in headers: needs nothing linked.
+//
+//   ingot::SamplerChain sampler({.temperature = 0.2, .seed = 7});
+//   ingot::TokenId id = sampler.sample(logits);   // logits: one row of the vocabulary's size
+//   sampler.accept(id);                           // what the penalties look back on
+//
+// The parts (ingot/sampler/parts.hpp) can also be composed in another order, or with parts of one's
+// own: SamplerChain({TopK(20), Temperature(0.7)}, seed).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <random>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "ingot/error.hpp"
+#include "ingot/sampler/candidates.hpp"
+#include "ingot/sampler/log_probability.hpp"
+#include "ingot/sampler/parts.hpp"
+#include "ingot/sampler/random.hpp"
+
+namespace ingot {
+
+/// What local engines call the usual settings, and their usual defaults. Each part that is at its
+/// neutral value is left out.
+struct SamplerOptions {
+  double temperature = 0.8;  ///< 0: always the most probable token (greedy)
+  std::int64_t top_k = 40;   ///< 0: off
+  double top_p = 0.95;       ///< 1: off
+  double min_p = 0.05;       ///< 0: off
+  double repetition_penalty = 1.0;
+  double frequency_penalty = 0.0;
+  double presence_penalty = 0.0;
+  std::int64_t penalty_window = 64;  ///< tokens the penalties look back; -1: all, 0: none
+  std::vector<std::pair<TokenId, float>> logit_bias = {};
+  std::optional<std::uint64_t> seed = {};  ///< not set: a random one; SamplerChain::seed() tells
+};
+
+/// A step of a sampler; see ingot/sampler/parts.hpp.
+using SamplerPart = std::function<void(Candidates&, std::span<const TokenId> history)>;
+
+/// Parts applied in order, then a draw from what they leave. Copyable: a copy draws the same
+/// tokens.
+class SamplerChain {
+ public:
+  SamplerChain() : SamplerChain(SamplerOptions{}) {}
+
+  /// In this order: logit bias, penalties, top-k, top-p, min-p, temperature, draw. The filters see
+  /// the untempered distribution, so a higher temperature never lets in tokens that a filter would
+  /// have kept out. Error invalid_argument for values without meaning (negative temperature ...).
+  explicit SamplerChain(const SamplerOptions& options)
+      : SamplerChain(make_parts(options), options.seed) {}
+
+  explicit SamplerChain(std::vector<SamplerPart> parts, std::optional<std::uint64_t> seed = {})
+      : parts_(std::move(parts)), seed_(seed ? *seed : random_seed()), random_(seed_) {}
+
+  /// Draws a token. Uses two random numbers whatever the logits, so that draws stay comparable.
+  /// The same seed, history and logits give the same token on every platform, but for draws that
+  /// fall within the last bit of the platform's exp() of a border (about 1 in 10^13).
+  /// Error invalid_argument for NaN or +inf among the logits, or when nothing may be drawn.
+  TokenId sample(std::span<const float> logits) {
+    candidates_.assign(logits);
+    for (const SamplerPart& part : parts_) {
+      part(candidates_, history_);
+      if (candidates_.size() == 0) {
+        fail(ErrorCode::invalid_argument, "sampler: a part removed every candidate");
+      }
+    }
+    return draw();
+  }
+
+  /// Adds a token to the history the penalties see.
+  void accept(TokenId id) { history_.push_back(id); }
+  void accept(std::span<const TokenId> ids) {
+    history_.insert(history_.end(), ids.begin(), ids.end());
+  }
+
+  /// Forgets the history and starts the random numbers again from the seed.
+  void reset() {
+    history_.clear();
+    random_ = Pcg32(seed_);
+  }
+
+  /// The seed in use, also when it was chosen at random.
+  std::uint64_t seed() const { return seed_; }
+
+  /// What the last sample() drew from, after all parts.
+  const Candidates& candidates() const { return candidates_; }
+
+  static std::vector<SamplerPart> make_parts(const SamplerOptions& options) {
+    std::vector<SamplerPart> parts;
+    if (!options.logit_bias.empty()) parts.emplace_back(LogitBias(options.logit_bias));
+    // Parts are built even when neutral, so that a value without meaning is refused here.
+    Penalties penalties(options.repetition_penalty, options.frequency_penalty,
+                        options.presence_penalty, options.penalty_window);
+    if (options.repetition_penalty != 1 || options.frequency_penalty != 0 ||
+        options.presence_penalty != 0) {
+      parts.emplace_back(penalties);
+    }
+    Temperature temperature(options.temperature);
+    TopP top_p(options.top_p);
+    MinP min_p(options.min_p);
+    if (options.temperature > 0) {
+      if (options.top_k > 0) parts.emplace_back(TopK(options.top_k));
+      if (options.top_p < 1) parts.emplace_back(top_p);
+      if (options.min_p > 0) parts.emplace_back(min_p);
+    }
+    if (options.temperature != 1) parts.emplace_back(temperature);
+    return parts;
+  }
+
+ private:
+  static std::uint64_t random_seed() {
+    std::random_device device;
+    return (static_cast<std::uint64_t>(device()) << 32U) | device();
+  }
+
+  TokenId draw() {
+    const Candidate& best = candidates_.best();
+    if (!std::isfinite(best.logit)) {
+      fail(ErrorCode::invalid_argument, "sampler: every token is masked (logit -infinity)");
+    }
+    const double uniform = random_.uniform();
+    const double top = best.logit;
+    double total = 0;
+    for (const Candidate& candidate : candidates_.items()) total += std::exp(candidate.logit - top);
+    double left = uniform * total;
+    for (const Candidate& candidate : candidates_.items()) {
+      const double weight = std::exp(candidate.logit - top);
+      if (left < weight) return candidate.id;
+      left -= weight;
+    }
+    return best.id;  // rounding used up the total
+  }
+
+  std::vector<SamplerPart> parts_;
+  std::uint64_t seed_;
+  Pcg32 random_;
+  std::vector<TokenId> history_;
+  Candidates candidates_;
+};
+
+}  // namespace ingot
