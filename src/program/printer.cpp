@@ -6,7 +6,7 @@
 namespace ingot {
 namespace {
 
-std::string_view to_string(Rows rows) {
+std::string_view rows_name(Rows rows) {
   return rows == Rows::tokens ? "tokens" : "outputs";
 }
 
@@ -35,7 +35,7 @@ void print_instruction(std::ostream& out, const Program& program, const Instruct
   const char* separator = "";
   for (const ValueId id : used.writes) {
     const Value& value = program.value(id);
-    out << separator << value.name << "[" << to_string(value.rows) << ", " << value.columns << "]";
+    out << separator << value.name << "[" << rows_name(value.rows) << ", " << value.columns << "]";
     separator = ", ";
   }
   for (const StateId id : used.writes_states) {

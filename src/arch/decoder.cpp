@@ -1,0 +1,170 @@
+#include "src/arch/decoder.hpp"
+
+#include <cmath>
+
+#include "ingot/error.hpp"
+
+namespace ingot {
+namespace {
+
+constexpr std::int64_t kLargest = std::int64_t{1} << 31;  // bounds every product of two sizes
+
+class SpecReader {
+ public:
+  explicit SpecReader(const GgufFile& file) : file_(file) {}
+
+  std::string key(std::string_view name) const { return arch_key(file_, name); }
+
+  std::int64_t positive(std::string_view name) const {
+    return in_range(name, file_.get<std::int64_t>(key(name)));
+  }
+  std::int64_t positive_or(std::string_view name, std::int64_t fallback) const {
+    return in_range(name, file_.get_or<std::int64_t>(key(name), fallback));
+  }
+  double real_or(std::string_view name, double fallback) const {
+    const double value = file_.get_or<double>(key(name), fallback);
+    if (!std::isfinite(value) || value < 0) {
+      fail(ErrorCode::bad_file, file_.path(), ": key ", key(name), " is ", value);
+    }
+    return value;
+  }
+  template <class... Parts>
+  [[noreturn]] void refuse(const Parts&... parts) const {
+    fail(ErrorCode::unsupported, file_.path(), ": ", parts...);
+  }
+
+ private:
+  std::int64_t in_range(std::string_view name, std::int64_t value) const {
+    if (value < 1 || value >= kLargest) {
+      fail(ErrorCode::bad_file, file_.path(), ": key ", key(name), " is ", value,
+           "; expected 1 to 2^31 - 1");
+    }
+    return value;
+  }
+
+  const GgufFile& file_;
+};
+
+RopeScaling read_scaling(const GgufFile& file, const SpecReader& read,
+                         std::int64_t context_length) {
+  RopeScaling scaling;
+  const std::string type = file.get_or<std::string>(read.key("rope.scaling.type"), "");
+  // Files older than rope.scaling.type carry only a linear factor.
+  const double legacy = read.real_or("rope.scale_linear", 1.0);
+  scaling.factor = read.real_or("rope.scaling.factor", legacy);
+  if (scaling.factor == 0) scaling.factor = 1.0;  // written by some converters for "none"
+  if (type == "yarn") {
+    scaling.kind = RopeScaling::Kind::yarn;
+  } else if (type == "linear" || type.empty()) {
+    scaling.kind = scaling.factor == 1.0 ? RopeScaling::Kind::none : RopeScaling::Kind::linear;
+  } else if (type != "none") {
+    read.refuse("RoPE scaling \"", type, "\" is not supported by this architecture");
+  }
+  scaling.original_context =
+      read.positive_or("rope.scaling.original_context_length", context_length);
+  scaling.attention_factor = read.real_or("rope.scaling.attn_factor", 1.0);
+  scaling.beta_fast = read.real_or("rope.scaling.yarn_beta_fast", 32.0);
+  scaling.beta_slow = read.real_or("rope.scaling.yarn_beta_slow", 1.0);
+  return scaling;
+}
+
+}  // namespace
+
+std::string arch_key(const GgufFile& file, std::string_view name) {
+  return file.get<std::string>("general.architecture") + "." + std::string(name);
+}
+
+ModelSpec read_decoder_spec(const GgufFile& file) {
+  const SpecReader read(file);
+  ModelSpec spec;
+  spec.architecture = file.get<std::string>("general.architecture");
+  spec.name = file.get_or<std::string>("general.name", "");
+  spec.layer_count = read.positive("block_count");
+  spec.hidden_size = read.positive("embedding_length");
+  spec.feed_forward_size = read.positive("feed_forward_length");
+  spec.head_count = read.positive("attention.head_count");
+  spec.kv_head_count = read.positive_or("attention.head_count_kv", spec.head_count);
+  spec.context_length = read.positive("context_length");
+  const std::int64_t head_size = spec.hidden_size / spec.head_count;
+  spec.key_size = read.positive_or("attention.key_length", head_size);
+  spec.value_size = read.positive_or("attention.value_length", head_size);
+  spec.rotary_size = read.positive_or("rope.dimension_count", spec.key_size);
+  spec.norm_epsilon = read.real_or("attention.layer_norm_rms_epsilon", 1e-5);
+  spec.rope_base = read.real_or("rope.freq_base", 10000.0);
+  spec.rope_scaling = read_scaling(file, read, spec.context_length);
+  if (spec.head_count % spec.kv_head_count != 0) {
+    fail(ErrorCode::bad_file, file.path(), ": ", spec.head_count, " heads cannot share ",
+         spec.kv_head_count, " KV heads");
+  }
+  if (spec.rotary_size > spec.key_size || spec.rotary_size % 2 != 0) {
+    fail(ErrorCode::bad_file, file.path(), ": key ", read.key("rope.dimension_count"), " is ",
+         spec.rotary_size, "; expected an even number up to the head size ", spec.key_size);
+  }
+  if (spec.norm_epsilon <= 0 || spec.rope_base <= 1) {
+    fail(ErrorCode::bad_file, file.path(), ": norm epsilon ", spec.norm_epsilon, " or RoPE base ",
+         spec.rope_base, " makes no sense");
+  }
+  spec.vocabulary_size = file.tensor("token_embd.weight").rows();
+  for (const GgufTensor& tensor : file.tensors()) {
+    spec.parameter_count += static_cast<std::uint64_t>(tensor.element_count());
+  }
+  return spec;
+}
+
+std::string layer_name(std::int64_t layer, std::string_view name) {
+  return "blk." + std::to_string(layer) + "." + std::string(name);
+}
+
+ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
+                       const AttentionTraits& traits, std::int32_t rope_table) {
+  const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
+  const std::int64_t query_size = spec.head_count * spec.key_size;
+  const std::int64_t key_size = spec.kv_head_count * spec.key_size;
+  const std::int64_t value_size = spec.kv_head_count * spec.value_size;
+
+  const auto qkv =
+      b.matmul({name("query"), name("key"), name("value")}, x,
+               {b.linear(name("attn_q"), query_size, spec.hidden_size, traits.qkv_bias),
+                b.linear(name("attn_k"), key_size, spec.hidden_size, traits.qkv_bias),
+                b.linear(name("attn_v"), value_size, spec.hidden_size, traits.qkv_bias)});
+  const auto rotate = [&](std::string_view part, ValueId value) {
+    return b.rope(name(part), value, traits.rope_layout, spec.key_size, spec.rotary_size,
+                  rope_table);
+  };
+  const ValueId query = rotate("query_rotated", qkv[0]);
+  const ValueId key = rotate("key_rotated", qkv[1]);
+
+  const StateId state = b.state(name("kv"), spec.kv_head_count, spec.key_size, spec.value_size);
+  b.state_store(key, qkv[2], state);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(spec.key_size));
+  const ValueId mixed = b.attention(name("attention"), query, state, spec.head_count, scale);
+  return b.matmul(name("attention_out"), mixed,
+                  b.linear(name("attn_output"), spec.hidden_size, spec.head_count * spec.value_size,
+                           traits.output_bias));
+}
+
+ValueId gated_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
+                           Bias bias) {
+  const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
+  const auto gate_up =
+      b.matmul({name("ffn_gate"), name("ffn_up")}, x,
+               {b.linear(name("ffn_gate"), spec.feed_forward_size, spec.hidden_size, bias),
+                b.linear(name("ffn_up"), spec.feed_forward_size, spec.hidden_size, bias)});
+  const ValueId activated =
+      b.glu(name("ffn_activated"), ops::ActivationKind::silu, gate_up[0], gate_up[1]);
+  return b.matmul(name("ffn_out"), activated,
+                  b.linear(name("ffn_down"), spec.hidden_size, spec.feed_forward_size, bias));
+}
+
+ValueId rms_norm_head(ProgramBuilder& b, const ModelSpec& spec, ValueId x) {
+  const ValueId selected = b.select_rows("output_rows", x);
+  const ValueId normed = b.rms_norm(
+      "output_norm", selected, b.vector("output_norm.weight", spec.hidden_size), spec.norm_epsilon);
+  const bool tied = !b.has_tensor("output.weight");
+  Linear head;
+  head.weight = b.matrix(tied ? "token_embd.weight" : "output.weight", spec.vocabulary_size,
+                         spec.hidden_size);
+  return b.matmul("logits", normed, head);
+}
+
+}  // namespace ingot

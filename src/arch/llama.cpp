@@ -1,0 +1,81 @@
+// llama: Llama 2/3, CodeLlama, DeepSeek-Coder (V1), Codestral and Mistral (Touvron et al. 2023).
+//
+//   x = embed(ids)
+//   per layer:  x = x + attention(rms_norm(x))      RoPE on neighbouring columns, grouped KV heads
+//               x = x + silu_gated_mlp(rms_norm(x))
+//   logits = head(rms_norm(x))                      the head may be the embedding table
+//
+// Biases are optional; Llama 3.1 carries per-pair RoPE factors in rope_freqs.weight.
+#include "src/arch/llama.hpp"
+
+#include <cmath>
+#include <vector>
+
+#include "ingot/error.hpp"
+#include "src/arch/architecture.hpp"
+#include "src/arch/rope_frequencies.hpp"
+
+namespace ingot {
+namespace {
+
+std::vector<float> rope_factors(const ModelSpec& spec, const GgufFile& file,
+                                ProgramBuilder& builder) {
+  const std::string name = "rope_freqs.weight";
+  const GgufTensor* tensor = file.find_tensor(name);
+  if (tensor == nullptr) return {};
+  builder.mark_used(name);
+  if (tensor->dtype() != DType::F32 || tensor->element_count() != spec.rotary_size / 2) {
+    fail(ErrorCode::bad_file, file.path(), ": tensor ", name, " should hold ", spec.rotary_size / 2,
+         " F32 factors");
+  }
+  std::vector<float> factors(static_cast<std::size_t>(tensor->element_count()));
+  dequantize(DType::F32, tensor->data, factors);
+  for (const float factor : factors) {
+    if (!std::isfinite(factor) || factor <= 0) {
+      fail(ErrorCode::bad_file, file.path(), ": tensor ", name, " has a factor of ", factor);
+    }
+  }
+  return factors;
+}
+
+}  // namespace
+
+ModelSpec read_llama_spec(const GgufFile& file) {
+  ModelSpec spec = read_decoder_spec(file);
+  const auto experts = file.get_or<std::int64_t>(arch_key(file, "expert_count"), 0);
+  if (experts > 0) {
+    fail(ErrorCode::unsupported, file.path(), ": a ", spec.architecture, " model with ", experts,
+         " experts; mixtures of experts are not supported yet");
+  }
+  return spec;
+}
+
+Program build_llama_with(const ModelSpec& spec, const GgufFile& file, ProgramBuilder b,
+                         const AttentionTraits& traits, Bias feed_forward_bias) {
+  const std::int32_t table = b.rope_table(
+      rope_table(spec.rope_base, spec.rotary_size, spec.rope_scaling, rope_factors(spec, file, b)));
+  ValueId x = b.embed_rows("embedding",
+                           b.matrix("token_embd.weight", spec.vocabulary_size, spec.hidden_size));
+  for (std::int64_t layer = 0; layer < spec.layer_count; ++layer) {
+    const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
+    const auto norm = [&](std::string_view part, ValueId in) {
+      return b.rms_norm(name(part), in, b.vector(name(part) + ".weight", spec.hidden_size),
+                        spec.norm_epsilon);
+    };
+    x = b.add(name("attention_residual"), x,
+              self_attention(b, spec, layer, norm("attn_norm", x), traits, table));
+    x = b.add(name("ffn_residual"), x,
+              gated_feed_forward(b, spec, layer, norm("ffn_norm", x), feed_forward_bias));
+  }
+  return b.finish(rms_norm_head(b, spec, x));
+}
+
+Program build_llama(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder) {
+  AttentionTraits traits;
+  traits.rope_layout = ops::RopeLayout::norm;
+  traits.qkv_bias = Bias::optional;
+  traits.output_bias = Bias::optional;
+  return build_llama_with(spec, file, std::move(builder), traits, Bias::optional);
+}
+
+}  // namespace ingot

@@ -1,0 +1,40 @@
+#include "ingot/error.hpp"
+#include "src/arch/architecture.hpp"
+
+namespace ingot {
+
+const std::vector<Architecture>& all_architectures() {
+  static const std::vector<Architecture> all = {
+      {"llama", read_llama_spec, build_llama},
+      {"qwen2", read_llama_spec, build_qwen2},
+  };
+  return all;
+}
+
+std::vector<std::string> architectures() {
+  std::vector<std::string> names;
+  for (const Architecture& a : all_architectures()) names.emplace_back(a.name);
+  return names;
+}
+
+const Architecture& find_architecture(const GgufFile& file) {
+  const auto wanted = file.get<std::string>("general.architecture");
+  std::string known;
+  for (const Architecture& candidate : all_architectures()) {
+    if (candidate.name == wanted) return candidate;
+    known += (known.empty() ? "" : ", ") + std::string(candidate.name);
+  }
+  fail(ErrorCode::unsupported, file.path(), ": architecture \"", wanted,
+       "\" is not supported; this build runs: ", known);
+}
+
+Program build_program(const ModelSpec& spec, const GgufFile& file, const RunOptions& options) {
+  ModelSpec wanted = spec;
+  if (options.rope_base) wanted.rope_base = *options.rope_base;
+  if (options.rope_scaling) wanted.rope_scaling = *options.rope_scaling;
+  const std::int64_t context = options.context > 0 ? options.context : spec.context_length;
+  return find_architecture(file).build(wanted, file,
+                                       ProgramBuilder(file, spec.architecture, context));
+}
+
+}  // namespace ingot

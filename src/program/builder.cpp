@@ -1,0 +1,206 @@
+#include "src/program/builder.hpp"
+
+#include <utility>
+
+#include "ingot/error.hpp"
+
+namespace ingot {
+namespace {
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text;
+  for (auto it = shape.rbegin(); it != shape.rend(); ++it) {
+    text += (text.empty() ? "" : ", ") + std::to_string(*it);
+  }
+  return "[" + text + "]";
+}
+
+}  // namespace
+
+ProgramBuilder::ProgramBuilder(const GgufFile& file, std::string architecture, std::int64_t context)
+    : file_(file) {
+  program_.architecture = std::move(architecture);
+  program_.context = context;
+}
+
+TensorId ProgramBuilder::tensor(const GgufTensor& found) {
+  const auto type = found.dtype();
+  if (!type) {
+    fail(ErrorCode::unsupported, file_.path(), ": tensor ", found.name, " is stored as ",
+         found.type_name(),
+         ", which this build does not compute with; use a file in another quantization");
+  }
+  used_.insert(found.name);
+  for (std::size_t i = 0; i < program_.tensors.size(); ++i) {
+    if (program_.tensors[i].name == found.name) return {static_cast<std::int32_t>(i)};
+  }
+  Tensor tensor;
+  tensor.name = found.name;
+  tensor.type = *type;
+  tensor.columns = found.columns();
+  tensor.rows = found.shape.size() > 1 ? found.shape[1] : 1;
+  tensor.experts = tensor.rows > 0 ? found.rows() / tensor.rows : 1;
+  program_.tensors.push_back(std::move(tensor));
+  return {static_cast<std::int32_t>(program_.tensors.size() - 1)};
+}
+
+WeightOperand ProgramBuilder::matrix(const std::string& name, std::int64_t rows,
+                                     std::int64_t columns) {
+  const GgufTensor& found = file_.tensor(name);
+  if (found.columns() != columns || found.rows() != rows || found.shape.size() > 2) {
+    fail(ErrorCode::bad_file, file_.path(), ": tensor ", name, " is ", shape_text(found.shape),
+         "; a ", program_.architecture, " model of these hyper-parameters has [", rows, ", ",
+         columns, "]");
+  }
+  return {tensor(found), {0, rows}, {0, columns}, {0, 1}};
+}
+
+WeightOperand ProgramBuilder::vector(const std::string& name, std::int64_t size) {
+  WeightOperand operand = matrix(name, 1, size);
+  if (program_.tensor(operand.tensor).type != DType::F32) {
+    fail(ErrorCode::unsupported, file_.path(), ": tensor ", name, " is ",
+         to_string(program_.tensor(operand.tensor).type), "; norms and biases must be F32");
+  }
+  return operand;
+}
+
+Linear ProgramBuilder::linear(const std::string& base, std::int64_t rows, std::int64_t columns,
+                              Bias bias) {
+  Linear result;
+  result.weight = matrix(base + ".weight", rows, columns);
+  const std::string bias_name = base + ".bias";
+  if (bias == Bias::required || (bias == Bias::optional && has_tensor(bias_name))) {
+    result.bias = vector(bias_name, rows);
+  }
+  return result;
+}
+
+StateId ProgramBuilder::state(std::string name, std::int64_t kv_head_count, std::int64_t key_size,
+                              std::int64_t value_size) {
+  program_.states.push_back({std::move(name), kv_head_count, key_size, value_size});
+  return {static_cast<std::int32_t>(program_.states.size() - 1)};
+}
+
+std::int32_t ProgramBuilder::rope_table(RopeTable table) {
+  program_.rope_tables.push_back(std::move(table));
+  return static_cast<std::int32_t>(program_.rope_tables.size() - 1);
+}
+
+ValueId ProgramBuilder::new_value(std::string name, Rows rows, std::int64_t columns) {
+  program_.values.push_back({std::move(name), rows, columns});
+  return {static_cast<std::int32_t>(program_.values.size() - 1)};
+}
+
+ValueId ProgramBuilder::embed_rows(std::string name, WeightOperand table) {
+  ops::EmbedRows op;
+  op.table = table;
+  op.out = new_value(std::move(name), Rows::tokens, table.columns.size());
+  program_.instructions.emplace_back(op);
+  return op.out;
+}
+
+ValueId ProgramBuilder::rms_norm(std::string name, ValueId in, WeightOperand weight, double epsilon,
+                                 std::int64_t group_size) {
+  const Value input = program_.value(in);
+  ops::Norm op;
+  op.kind = ops::NormKind::rms;
+  op.in = in;
+  op.out = new_value(std::move(name), input.rows, input.columns);
+  op.weight = weight;
+  op.epsilon = epsilon;
+  op.group_size = group_size > 0 ? group_size : input.columns;
+  program_.instructions.emplace_back(op);
+  return op.out;
+}
+
+std::vector<ValueId> ProgramBuilder::matmul(const std::vector<std::string>& names, ValueId in,
+                                            const std::vector<Linear>& linears) {
+  ops::MatMul op;
+  op.in = in;
+  std::vector<ValueId> outs;
+  for (std::size_t i = 0; i < linears.size(); ++i) {
+    const ValueId out = new_value(names[i], program_.value(in).rows, linears[i].weight.rows.size());
+    op.parts.push_back({linears[i].weight, linears[i].bias, out});
+    outs.push_back(out);
+  }
+  program_.instructions.emplace_back(std::move(op));
+  return outs;
+}
+
+ValueId ProgramBuilder::matmul(std::string name, ValueId in, const Linear& linear) {
+  return matmul(std::vector<std::string>{std::move(name)}, in, {linear}).front();
+}
+
+ValueId ProgramBuilder::rope(std::string name, ValueId in, ops::RopeLayout layout,
+                             std::int64_t head_size, std::int64_t rotary_size, std::int32_t table) {
+  const Value input = program_.value(in);
+  ops::Rope op;
+  op.in = in;
+  op.out = new_value(std::move(name), input.rows, input.columns);
+  op.table = table;
+  op.layout = layout;
+  op.head_size = head_size;
+  op.rotary_size = rotary_size;
+  program_.instructions.emplace_back(op);
+  return op.out;
+}
+
+void ProgramBuilder::state_store(ValueId key, ValueId value, StateId state) {
+  program_.instructions.emplace_back(ops::StateStore{key, value, state});
+}
+
+ValueId ProgramBuilder::attention(std::string name, ValueId query, StateId state,
+                                  std::int64_t head_count, double scale) {
+  ops::Attention op;
+  op.query = query;
+  op.state = state;
+  op.head_count = head_count;
+  op.scale = scale;
+  op.out = new_value(std::move(name), program_.value(query).rows,
+                     head_count * program_.state(state).value_size);
+  program_.instructions.emplace_back(op);
+  return op.out;
+}
+
+ValueId ProgramBuilder::glu(std::string name, ops::ActivationKind kind, ValueId gate, ValueId up) {
+  const Value input = program_.value(gate);
+  ops::Glu op;
+  op.kind = kind;
+  op.gate = gate;
+  op.up = up;
+  op.out = new_value(std::move(name), input.rows, input.columns);
+  program_.instructions.emplace_back(op);
+  return op.out;
+}
+
+ValueId ProgramBuilder::add(std::string name, ValueId left, ValueId right) {
+  const Value input = program_.value(left);
+  const ValueId out = new_value(std::move(name), input.rows, input.columns);
+  program_.instructions.emplace_back(ops::Add{left, right, out});
+  return out;
+}
+
+ValueId ProgramBuilder::select_rows(std::string name, ValueId in) {
+  const ValueId out = new_value(std::move(name), Rows::outputs, program_.value(in).columns);
+  program_.instructions.emplace_back(ops::SelectRows{in, out});
+  return out;
+}
+
+Program ProgramBuilder::finish(ValueId logits) {
+  program_.logits = logits;
+  std::string unused;
+  int count = 0;
+  for (const GgufTensor& tensor : file_.tensors()) {
+    if (used_.contains(tensor.name)) continue;
+    if (++count <= 4) unused += (unused.empty() ? "" : ", ") + tensor.name;
+  }
+  if (count > 0) {
+    fail(ErrorCode::unsupported, file_.path(), ": ", count, " tensor(s) that architecture ",
+         program_.architecture, " does not use here (", unused, count > 4 ? ", ..." : "",
+         "); this is a variant that would give wrong results");
+  }
+  check(program_);
+  return std::move(program_);
+}
+
+}  // namespace ingot

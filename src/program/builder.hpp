@@ -1,0 +1,77 @@
+// The pen an architecture writes with. Each call appends one instruction and returns its value;
+// weights are found by name and refused, by name, when the file's shape is not the architecture's.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ingot/gguf.hpp"
+#include "src/program/program.hpp"
+
+namespace ingot {
+
+/// A matrix of weights with its bias.
+struct Linear {
+  WeightOperand weight;
+  std::optional<WeightOperand> bias;
+};
+
+enum class Bias { none, optional, required };
+
+class ProgramBuilder {
+ public:
+  /// `file` must outlive the builder.
+  ProgramBuilder(const GgufFile& file, std::string architecture, std::int64_t context);
+
+  // --- weights -----------------------------------------------------------------------------------
+  bool has_tensor(std::string_view name) const { return file_.find_tensor(name) != nullptr; }
+
+  /// Tensor `name` of exactly [rows, columns]. Error bad_file when absent or of another shape,
+  /// Error unsupported when of a type that is none of ours.
+  WeightOperand matrix(const std::string& name, std::int64_t rows, std::int64_t columns);
+  /// Tensor `name` of exactly `size` F32 elements.
+  WeightOperand vector(const std::string& name, std::int64_t size);
+  /// `base`.weight [rows, columns] and `base`.bias [rows].
+  Linear linear(const std::string& base, std::int64_t rows, std::int64_t columns, Bias bias);
+  /// Marks a tensor that the architecture read itself while writing the program.
+  void mark_used(const std::string& name) { used_.insert(name); }
+
+  // --- states and tables -------------------------------------------------------------------------
+  StateId state(std::string name, std::int64_t kv_head_count, std::int64_t key_size,
+                std::int64_t value_size);
+  std::int32_t rope_table(RopeTable table);
+
+  // --- instructions; `name` names the value written ----------------------------------------------
+  ValueId embed_rows(std::string name, WeightOperand table);
+  ValueId rms_norm(std::string name, ValueId in, WeightOperand weight, double epsilon,
+                   std::int64_t group_size = 0);
+  ValueId matmul(std::string name, ValueId in, const Linear& linear);
+  std::vector<ValueId> matmul(const std::vector<std::string>& names, ValueId in,
+                              const std::vector<Linear>& linears);
+  ValueId rope(std::string name, ValueId in, ops::RopeLayout layout, std::int64_t head_size,
+               std::int64_t rotary_size, std::int32_t table);
+  void state_store(ValueId key, ValueId value, StateId state);
+  ValueId attention(std::string name, ValueId query, StateId state, std::int64_t head_count,
+                    double scale);
+  ValueId glu(std::string name, ops::ActivationKind kind, ValueId gate, ValueId up);
+  ValueId add(std::string name, ValueId left, ValueId right);
+  ValueId select_rows(std::string name, ValueId in);
+
+  /// The finished, checked program. Error unsupported naming any tensor of the file that the
+  /// architecture did not use: a model variant we do not know must not produce text that looks
+  /// right.
+  Program finish(ValueId logits);
+
+ private:
+  ValueId new_value(std::string name, Rows rows, std::int64_t columns);
+  TensorId tensor(const GgufTensor& found);
+
+  const GgufFile& file_;
+  Program program_;
+  std::set<std::string, std::less<>> used_;
+};
+
+}  // namespace ingot

@@ -1,0 +1,142 @@
+// The heart of BPE: join the best neighbouring pair until none can be joined. "Best" is the lowest
+// rank, of equal ranks the leftmost pair; this order is what the published tokenizers follow.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "ingot/error.hpp"
+#include "ingot/tokenizer.hpp"
+
+namespace ingot::tokenizer {
+
+/// A part of a word: bytes [begin, end) of it and the token they make so far, −1 for none.
+struct Symbol {
+  std::uint32_t begin;
+  std::uint32_t end;
+  TokenId id;
+};
+
+inline constexpr std::uint32_t kNoRank = std::numeric_limits<std::uint32_t>::max();
+
+/// What two neighbours join to.
+struct Join {
+  std::uint32_t rank = kNoRank;  ///< kNoRank: they don't
+  TokenId id = -1;
+};
+
+namespace detail {
+
+/// Up to this many symbols a scan for the smallest rank beats a heap: the ranks stay in four cache
+/// lines and nothing is allocated.
+inline constexpr std::size_t kShortWord = 64;
+
+/// O(n²) for n ≤ kShortWord.
+template <class JoinOf>
+void merge_short(std::vector<Symbol>& symbols, const JoinOf& join_of) {
+  std::array<Join, kShortWord> joins;
+  std::size_t count = symbols.size();
+  for (std::size_t i = 0; i + 1 < count; ++i) joins[i] = join_of(symbols[i], symbols[i + 1]);
+  while (count > 1) {
+    std::size_t best = 0;
+    for (std::size_t i = 1; i + 1 < count; ++i) {
+      if (joins[i].rank < joins[best].rank) best = i;
+    }
+    if (joins[best].rank == kNoRank) break;
+    symbols[best].end = symbols[best + 1].end;
+    symbols[best].id = joins[best].id;
+    const auto gone = static_cast<std::ptrdiff_t>(best + 1);
+    std::copy(symbols.begin() + gone + 1, symbols.begin() + static_cast<std::ptrdiff_t>(count),
+              symbols.begin() + gone);
+    --count;
+    // joins[best + 1] spoke of the symbol that is gone.
+    if (best + 1 < count) {
+      std::copy(joins.begin() + gone, joins.begin() + static_cast<std::ptrdiff_t>(count),
+                joins.begin() + gone - 1);
+      joins[best] = join_of(symbols[best], symbols[best + 1]);
+    }
+    if (best > 0) joins[best - 1] = join_of(symbols[best - 1], symbols[best]);
+  }
+  symbols.resize(count);
+}
+
+/// O(n log n): a heap of (rank, position) over a linked list. A pair that changed since it was
+/// pushed is recognised by its rank, which is no longer the one at that position.
+template <class JoinOf>
+void merge_long(std::vector<Symbol>& symbols, const JoinOf& join_of) {
+  struct Link {
+    std::uint32_t previous;
+    std::uint32_t next;
+    Join join;  ///< of this symbol and the next
+  };
+  constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
+  const auto count = static_cast<std::uint32_t>(symbols.size());
+  std::vector<Link> links(count);
+  std::vector<std::uint64_t> heap;
+  const auto key = [](std::uint32_t rank, std::uint32_t at) {
+    return std::uint64_t{rank} << 32U | at;
+  };
+  heap.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    links[i] = {i == 0 ? kNone : i - 1, i + 1 == count ? kNone : i + 1, {}};
+    if (i + 1 < count) links[i].join = join_of(symbols[i], symbols[i + 1]);
+    if (links[i].join.rank != kNoRank) heap.push_back(key(links[i].join.rank, i));
+  }
+  std::make_heap(heap.begin(), heap.end(), std::greater<>{});
+
+  const auto refresh = [&](std::uint32_t at) {
+    Link& link = links[at];
+    link.join = link.next == kNone ? Join{} : join_of(symbols[at], symbols[link.next]);
+    if (link.join.rank == kNoRank) return;
+    heap.push_back(key(link.join.rank, at));
+    std::push_heap(heap.begin(), heap.end(), std::greater<>{});
+  };
+  while (!heap.empty()) {
+    std::pop_heap(heap.begin(), heap.end(), std::greater<>{});
+    const std::uint64_t top = heap.back();
+    heap.pop_back();
+    const auto at = static_cast<std::uint32_t>(top);
+    Link& link = links[at];
+    if (link.join.rank != static_cast<std::uint32_t>(top >> 32U)) continue;
+    const std::uint32_t gone = link.next;
+    symbols[at].end = symbols[gone].end;
+    symbols[at].id = link.join.id;
+    links[gone].join = {};
+    link.next = links[gone].next;
+    if (link.next != kNone) links[link.next].previous = at;
+    refresh(at);
+    if (link.previous != kNone) refresh(link.previous);
+  }
+
+  std::size_t kept = 0;
+  for (std::uint32_t i = 0; i != kNone && count > 0; i = links[i].next) symbols[kept++] = symbols[i];
+  symbols.resize(kept);
+}
+
+}  // namespace detail
+
+/// Joins the symbols of one word in place; `join_of(left, right)` tells what a pair joins to.
+template <class JoinOf>
+void merge(std::vector<Symbol>& symbols, const JoinOf& join_of) {
+  if (symbols.size() <= detail::kShortWord) {
+    detail::merge_short(symbols, join_of);
+  } else {
+    detail::merge_long(symbols, join_of);
+  }
+}
+
+/// Bytes of the longest word that Symbol can address, with room for the linked list's marks.
+inline constexpr std::size_t kMaxWordBytes = std::size_t{1} << 31U;
+
+inline void check_word_size(std::size_t bytes) {
+  if (bytes < kMaxWordBytes) return;
+  fail(ErrorCode::invalid_argument, "a word of ", bytes,
+       " bytes is too long to tokenize (the limit is 2^31); split the text");
+}
+
+}  // namespace ingot::tokenizer
