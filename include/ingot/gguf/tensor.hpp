@@ -6,14 +6,32 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "ingot/dtype.hpp"
 #include "ingot/gguf/tensor_type.hpp"
-#include "ingot/quant/dtype.hpp"
 
 namespace ingot {
 
-using quant::DType;
+namespace gguf {
+
+/// Whether the codecs and the table of sizes say the same of every type that this library computes
+/// with.
+constexpr bool sizes_agree() {
+  for (const quant::Format& format : quant::kFormats) {
+    const TensorType* type = find_tensor_type(static_cast<std::uint32_t>(format.id));
+    if (type == nullptr || type->name != format.name ||
+        static_cast<int>(type->block_size) != format.block_size ||
+        static_cast<int>(type->block_bytes) != format.block_bytes) {
+      return false;
+    }
+  }
+  return true;
+}
+static_assert(sizes_agree(), "a row of quant/formats.hpp is missing or different in kTensorTypes");
+
+}  // namespace gguf
 
 /// A tensor as the file describes it. Valid as long as its GgufFile is held. When it comes from a
 /// GgufFile, the type is in kTensorTypes, 1 to 4 dimensions are all >= 1, columns are a multiple of
@@ -38,28 +56,7 @@ struct GgufTensor {
   std::int64_t element_count() const { return columns() * rows(); }
 
   /// The type if it is one that this library computes with.
-  std::optional<DType> dtype() const {
-    switch (const auto type = static_cast<DType>(type_id)) {
-      case DType::F32:
-      case DType::F16:
-      case DType::Q4_0:
-      case DType::Q4_1:
-      case DType::Q5_0:
-      case DType::Q5_1:
-      case DType::Q8_0:
-      case DType::Q2_K:
-      case DType::Q3_K:
-      case DType::Q4_K:
-      case DType::Q5_K:
-      case DType::Q6_K:
-      case DType::IQ4_NL:
-      case DType::IQ4_XS:
-      case DType::BF16:
-      case DType::MXFP4:
-        return type;
-    }
-    return std::nullopt;
-  }
+  std::optional<DType> dtype() const { return dtype_from_id(type_id); }
 
   /// The type's name, e.g. "Q4_K" or "IQ2_XXS".
   std::string_view type_name() const {
