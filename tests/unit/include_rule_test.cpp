@@ -112,8 +112,8 @@ std::optional<std::string> resolve(const fs::path& root, const std::string& from
 }
 
 std::vector<std::string> source_files(const fs::path& root) {
-  const std::set<std::string> suffixes = {".hpp", ".cpp", ".h",    ".c",
-                                          ".cu",  ".cuh", ".comp", ".glsl"};
+  const std::set<std::string> suffixes = {".hpp", ".cpp", ".h",    ".c",   ".cu",
+                                          ".cuh", ".inl", ".comp", ".glsl"};
   std::vector<std::string> found;
   for (const std::string& folder : kFolders) {
     if (!fs::is_directory(root / folder)) continue;
