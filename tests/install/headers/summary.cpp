@@ -6,6 +6,8 @@
 
 #include "ingot/dtype.hpp"
 #include "ingot/gguf.hpp"
+#include "ingot/gguf_writer.hpp"
+#include "ingot/sampler.hpp"
 
 int main(int count, char** arguments) {
   try {
@@ -22,6 +24,11 @@ int main(int count, char** arguments) {
       std::printf("%s %s %.6f\n", tensor.name.c_str(), ingot::to_string(*type).data(),
                   std::sqrt(sum / static_cast<double>(row.size())));
     }
+    ingot::SamplerOptions greedy;
+    greedy.temperature = 0;
+    ingot::SamplerChain sampler(greedy);
+    const std::vector<float> logits = {0.5f, 3.0f, -1.0f};
+    if (sampler.sample(logits) != 1) ingot::fail(ingot::ErrorCode::internal, "greedy drew another");
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "summary: %s\n", error.what());
