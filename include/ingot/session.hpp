@@ -76,9 +76,10 @@ class Executable {
   const PackReport& pack_report() const;
   const DeviceInfo& device() const;
 
+  struct Impl;  ///< opaque; for the library's own files
+
  private:
   friend class Session;
-  struct Impl;
   explicit Executable(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
@@ -162,8 +163,9 @@ class Session {
   /// Sees every value of every following step; an empty function ends it.
   void set_tap(Tap tap);
 
+  struct Impl;  ///< opaque; for the library's own files
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -80,11 +80,6 @@ class Device {
                                                    const CompileOptions& options) const = 0;
 };
 
-/// What an intermediate value may differ by from the reference, relative to the Euclidean norm of
-/// its row (docs/numerics.md derives them). Used by `ingot diff` and the op tests.
-double error_bound(const Instruction& instruction, const Program& program, const StepInput& input,
-                   const StateTypes& types, bool quantizes_activations);
-
 /// Every instruction that the device can't run, as one Error unsupported; nothing if there is none.
 void require_support(const Device& device, const Program& program);
 

@@ -137,10 +137,14 @@ void HostPool::copy_page(std::int32_t from, std::int32_t to) {
   });
 }
 
-void HostPool::read_page(std::int32_t page, std::span<std::byte> out) {
-  for_each_part([&, at = out.data()](StateRows& rows, std::uint64_t bytes) mutable {
-    std::memcpy(at, rows.row(page, 0, 0), bytes);
-    at += bytes;
+void HostPool::read_page(std::int32_t page, std::int64_t positions, std::span<std::byte> out) {
+  std::fill(out.begin(), out.end(), std::byte{0});
+  for_each_part([&, at = out.data()](StateRows& rows, std::uint64_t) mutable {
+    for (std::int64_t head = 0; head < rows.kv_head_count; ++head) {
+      std::memcpy(at, rows.row(page, head, 0),
+                  static_cast<std::uint64_t>(positions) * rows.row_bytes);
+      at += static_cast<std::uint64_t>(kPageTokens) * rows.row_bytes;
+    }
   });
 }
 

@@ -58,7 +58,7 @@ class HostPool final : public StatePool {
   std::uint64_t page_bytes() const override { return page_bytes_; }
   std::int64_t page_count() const override { return page_count_; }
   void copy_page(std::int32_t from, std::int32_t to) override;
-  void read_page(std::int32_t page, std::span<std::byte> out) override;
+  void read_page(std::int32_t page, std::int64_t positions, std::span<std::byte> out) override;
   void write_page(std::int32_t page, std::span<const std::byte> in) override;
 
  private:

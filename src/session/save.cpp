@@ -1,0 +1,197 @@
+// A sequence in a file: header, ids, pages, checksum; little-endian.
+//
+//   "INGOTSEQ"  u32 version  u32 key type  u32 value type  u32 positions per page
+//   u64 model   u64 positions   u64 bytes per page
+//   i32 ids [positions]   pages [ceil(positions / positions per page)]   u64 checksum of all before
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "ingot/error.hpp"
+#include "ingot/gguf/output_file.hpp"
+#include "src/session/session_impl.hpp"
+
+namespace ingot {
+namespace {
+
+constexpr char kMagic[8] = {'I', 'N', 'G', 'O', 'T', 'S', 'E', 'Q'};
+constexpr std::uint32_t kVersion = 1;
+
+struct Header {
+  char magic[8];
+  std::uint32_t version;
+  std::uint32_t key_type;
+  std::uint32_t value_type;
+  std::uint32_t page_tokens;
+  std::uint64_t model;
+  std::uint64_t positions;
+  std::uint64_t page_bytes;
+};
+static_assert(sizeof(Header) == 48);
+
+// FNV-1a over words of eight bytes: detects a cut or damaged file, not an adversary.
+class Checksum {
+ public:
+  void add(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      std::uint64_t word = 0;
+      const std::size_t count = std::min<std::size_t>(bytes.size(), sizeof(word));
+      std::memcpy(&word, bytes.data(), count);
+      value_ = (value_ ^ word) * 0x100000001b3ULL;
+      value_ ^= value_ >> 32;  // multiplication alone carries nothing downwards
+      bytes = bytes.subspan(count);
+    }
+  }
+  void add(std::string_view text) { add(std::as_bytes(std::span(text.data(), text.size()))); }
+  template <class T>
+  void add_value(const T& value) {
+    add(std::as_bytes(std::span(&value, 1)));
+  }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 0xcbf29ce484222325ULL;
+};
+
+// What must be equal for a cache to mean the same: the program (names, shapes, types, angles) and
+// the first bytes of each weight, which tell fine-tunes of one architecture apart.
+std::uint64_t fingerprint(const Executable::Impl& loaded) {
+  Checksum sum;
+  sum.add(loaded.program->architecture);
+  for (std::size_t i = 0; i < loaded.program->tensors.size(); ++i) {
+    const Tensor& tensor = loaded.program->tensors[i];
+    sum.add(tensor.name);
+    sum.add_value(tensor.type);
+    sum.add_value(tensor.columns);
+    sum.add_value(tensor.rows);
+    sum.add_value(tensor.experts);
+    const auto bytes = loaded.weights->bytes({static_cast<std::int32_t>(i)});
+    sum.add(bytes.first(std::min<std::size_t>(bytes.size(), 64)));
+  }
+  for (const RopeTable& table : loaded.program->rope_tables) {
+    for (const double f : table.inverse_frequencies) sum.add_value(f);
+    sum.add_value(table.magnitude);
+  }
+  return sum.value();
+}
+
+std::uint64_t pages_of(std::uint64_t positions) {
+  return (positions + kPageTokens - 1) / kPageTokens;
+}
+
+std::int64_t positions_in_page(std::uint64_t positions, std::uint64_t page) {
+  return std::min<std::int64_t>(
+      kPageTokens, static_cast<std::int64_t>(positions - page * std::uint64_t{kPageTokens}));
+}
+
+class Reader {
+ public:
+  explicit Reader(const std::filesystem::path& path) : path_(path), in_(path, std::ios::binary) {
+    if (!in_) fail(ErrorCode::io, path.string(), ": cannot open");
+  }
+  void read(std::span<std::byte> out) {
+    in_.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size()));
+    if (!in_) refuse("it ends too early");
+    sum_.add(out);
+  }
+  template <class T>
+  T value() {
+    T out;
+    read(std::as_writable_bytes(std::span(&out, 1)));
+    return out;
+  }
+  std::uint64_t checksum() const { return sum_.value(); }
+  template <class... Parts>
+  [[noreturn]] void refuse(const Parts&... parts) const {
+    fail(ErrorCode::bad_file, path_.string(), ": cannot restore this sequence: ", parts...);
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::ifstream in_;
+  Checksum sum_;
+};
+
+}  // namespace
+
+void Session::save(SequenceId sequence, const std::filesystem::path& path) const {
+  const Impl::Sequence& found = impl_->find(sequence);
+  const Executable::Impl& loaded = impl_->loaded();
+  StatePool& pool = impl_->runner->states();
+  const std::span<const std::int32_t> pages = impl_->states.pages(found.state);
+
+  gguf::OutputFile out(path);
+  Checksum sum;
+  const auto write = [&](std::span<const std::byte> bytes) {
+    out.write(bytes);
+    sum.add(bytes);
+  };
+  Header header = {};
+  std::memcpy(header.magic, kMagic, sizeof(kMagic));
+  header.version = kVersion;
+  header.key_type = static_cast<std::uint32_t>(loaded.plan.cache.key);
+  header.value_type = static_cast<std::uint32_t>(loaded.plan.cache.value);
+  header.page_tokens = kPageTokens;
+  header.model = fingerprint(loaded);
+  header.positions = found.tokens.size();
+  header.page_bytes = pool.page_bytes();
+  write(std::as_bytes(std::span(&header, 1)));
+  write(std::as_bytes(std::span(found.tokens)));
+  std::vector<std::byte> buffer(pool.page_bytes());
+  for (std::uint64_t i = 0; i < pages_of(header.positions); ++i) {
+    pool.read_page(pages[i], positions_in_page(header.positions, i), buffer);
+    write(buffer);
+  }
+  const std::uint64_t checksum = sum.value();
+  out.write(std::as_bytes(std::span(&checksum, 1)));
+  out.commit();
+}
+
+SequenceId Session::restore(const std::filesystem::path& path) {
+  impl_->require_free_slot();
+  const Executable::Impl& loaded = impl_->loaded();
+  StatePool& pool = impl_->runner->states();
+
+  Reader in(path);
+  const auto header = in.value<Header>();
+  if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) in.refuse("it is not one");
+  if (header.version != kVersion) in.refuse("its version is ", header.version);
+  if (header.key_type != static_cast<std::uint32_t>(loaded.plan.cache.key) ||
+      header.value_type != static_cast<std::uint32_t>(loaded.plan.cache.value)) {
+    in.refuse("it was saved with other cache types than ", to_string(loaded.plan.cache.key),
+              " and ", to_string(loaded.plan.cache.value));
+  }
+  if (header.model != fingerprint(loaded)) in.refuse("it was saved from another model");
+  if (header.page_tokens != kPageTokens || header.page_bytes != pool.page_bytes()) {
+    in.refuse("its pages have another size");
+  }
+  if (header.positions > static_cast<std::uint64_t>(context())) {
+    in.refuse("it has ", header.positions, " positions, the context is ", context());
+  }
+  std::error_code error;
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  const std::uint64_t expected = sizeof(Header) + header.positions * sizeof(TokenId) +
+                                 pages_of(header.positions) * header.page_bytes + 8;
+  if (error || size != expected) in.refuse("it has ", size, " bytes instead of ", expected);
+
+  Impl::Sequence sequence{impl_->states.open(), std::vector<TokenId>(header.positions)};
+  try {
+    in.read(std::as_writable_bytes(std::span(sequence.tokens)));
+    impl_->states.reserve(sequence.state, static_cast<std::int64_t>(header.positions));
+    const std::span<const std::int32_t> pages = impl_->states.pages(sequence.state);
+    std::vector<std::byte> buffer(pool.page_bytes());
+    for (const std::int32_t page : pages) {
+      in.read(buffer);
+      pool.write_page(page, buffer);
+    }
+    const std::uint64_t computed = in.checksum();
+    if (in.value<std::uint64_t>() != computed) in.refuse("its checksum does not match");
+    impl_->states.commit(sequence.state, static_cast<std::int64_t>(header.positions));
+  } catch (...) {
+    impl_->states.close(sequence.state);
+    throw;
+  }
+  return impl_->add(std::move(sequence));
+}
+
+}  // namespace ingot

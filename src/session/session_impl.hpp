@@ -1,0 +1,39 @@
+// The inside of a Session, for the files of this folder.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "src/session/loaded.hpp"
+#include "src/state/paged_states.hpp"
+
+namespace ingot {
+
+struct Session::Impl {
+  /// An open sequence: its number in `states` and the ids it was made from.
+  struct Sequence {
+    std::int32_t state = -1;
+    std::vector<TokenId> tokens;
+  };
+
+  explicit Impl(std::shared_ptr<const Executable> loaded);
+
+  const Executable::Impl& loaded() const { return *executable->impl_; }
+  /// Error invalid_argument for a sequence that is not open.
+  Sequence& find(SequenceId id);
+  const Sequence& find(SequenceId id) const;
+  /// Error invalid_argument when max_sequences are open.
+  void require_free_slot() const;
+  /// Names a new sequence; numbers are never used twice.
+  SequenceId add(Sequence sequence);
+
+  std::shared_ptr<const Executable> executable;
+  std::unique_ptr<Runner> runner;
+  PagedStates states;
+  std::map<std::int32_t, Sequence> sequences;
+  std::int32_t next_id = 0;
+  Tap tap;
+};
+
+}  // namespace ingot

@@ -1,0 +1,50 @@
+#include "src/session/step_builder.hpp"
+
+#include <cmath>
+#include <utility>
+
+namespace ingot {
+namespace {
+
+// cos and sin in double: the library function reduces the argument exactly, so position 100,000 is
+// as accurate as position 1.
+std::vector<float> angles(const RopeTable& table, std::span<const std::int64_t> positions) {
+  std::vector<float> out;
+  out.reserve(positions.size() * table.inverse_frequencies.size() * 2);
+  for (const std::int64_t position : positions) {
+    for (const double frequency : table.inverse_frequencies) {
+      const double angle = static_cast<double>(position) * frequency;
+      out.push_back(static_cast<float>(table.magnitude * std::cos(angle)));
+      out.push_back(static_cast<float>(table.magnitude * std::sin(angle)));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void StepBuilder::add(std::span<const std::int32_t> ids, std::int64_t cached,
+                      std::span<const std::int32_t> pages, std::span<const std::int32_t> outputs) {
+  StepSequence sequence;
+  sequence.first_row = static_cast<std::int32_t>(input_.ids.size());
+  sequence.row_count = static_cast<std::int32_t>(ids.size());
+  sequence.cached = cached;
+  sequence.page_table_offset = static_cast<std::int32_t>(input_.page_table.size());
+  sequence.page_count = static_cast<std::int32_t>(pages.size());
+  input_.sequences.push_back(sequence);
+  input_.page_table.insert(input_.page_table.end(), pages.begin(), pages.end());
+  for (const std::int32_t row : outputs) input_.output_rows.push_back(sequence.first_row + row);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    input_.ids.push_back(ids[i]);
+    input_.positions.push_back(cached + static_cast<std::int64_t>(i));
+  }
+}
+
+StepInput StepBuilder::finish() {
+  for (const RopeTable& table : program_.rope_tables) {
+    input_.rope.push_back(angles(table, input_.positions));
+  }
+  return std::exchange(input_, {});
+}
+
+}  // namespace ingot
