@@ -1,0 +1,43 @@
+// The loops of one target as a table of functions, chosen once per device.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "cpu/ops/attention.hpp"
+#include "cpu/ops/elementwise.hpp"
+#include "cpu/ops/matmul.hpp"
+#include "cpu/ops/norm.hpp"
+#include "cpu/ops/rope.hpp"
+#include "cpu/quant/seam.hpp"
+
+namespace ingot::cpu {
+
+/// Every function is compiled for the target `name`. None throws or allocates.
+struct KernelTable {
+  std::string_view name;  ///< as INGOT_CPU_ISA takes it: "scalar"
+
+  /// The target's name, from a function that lies beside the loops: a runner keeps what it answered
+  /// during a step, and a test proves with it that a forced target is the one that ran.
+  const char* (*running)();
+
+  const FormatKernels& (*format)(DType type);
+
+  void (*quantize_row)(const QuantizeRow&);
+  void (*few_rows)(const FewRows&);
+  void (*many_rows)(const ManyRows&);
+
+  void (*attend)(const Attend&);
+  void (*merge_splits)(const MergeSplits&);
+
+  void (*norm)(const NormGroup&);
+  void (*rope)(const RopeHeads&);
+
+  void (*activate)(ops::ActivationKind kind, const float* in, float* out, std::int64_t count);
+  void (*glu)(ops::ActivationKind kind, const float* gate, const float* up, float* out,
+              std::int64_t count);
+  void (*add)(const float* left, const float* right, float* out, std::int64_t count);
+  void (*scale)(float factor, const float* in, float* out, std::int64_t count);
+};
+
+}  // namespace ingot::cpu

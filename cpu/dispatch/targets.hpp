@@ -1,0 +1,13 @@
+// The kernel tables of the targets: the one list that a new directory below cpu/targets joins (with
+// its compile flags in cpu/CMakeLists.txt and its test of the processor in dispatch.cpp).
+#pragma once
+
+#include "cpu/dispatch/kernel_table.hpp"
+
+namespace ingot::cpu {
+
+namespace scalar {
+extern const KernelTable kTable;
+}
+
+}  // namespace ingot::cpu

@@ -1,0 +1,79 @@
+// The register-blocked product both MatMul and Attention stand on: a tile of dot products along
+// contiguous f32 rows.
+#include "cpu/targets/simd.hpp"
+#include "cpu/targets/target.hpp"
+
+#ifndef INGOT_CPU_DOT_TILE_INL
+#define INGOT_CPU_DOT_TILE_INL
+
+namespace ingot::cpu::INGOT_CPU_TARGET {
+
+/// Rows of the left and right operand per tile: 4 x 2 accumulators, two right vectors and one left
+/// vector leave five of 16 registers for products. 4 x 3 would spill on targets without FMA.
+inline constexpr int kTileLeft = 4;
+inline constexpr int kTileRight = 2;
+
+/// out(i, j) = sum over k of left[i][k] * right[j][k]. Each of the kLanes running sums takes every
+/// kLanes-th product; then the lanes are added, then the products of the last, partial vector.
+template <int kLeft, int kRight, class Emit>
+inline void dot_tile(const float* left, std::int64_t left_stride, const float* right,
+                     std::int64_t right_stride, std::int64_t columns, Emit&& emit) {
+  Floats sums[kLeft][kRight] = {};
+  std::int64_t k = 0;
+  for (; k + kLanes <= columns; k += kLanes) {
+    Floats r[kRight];
+    for (int j = 0; j < kRight; ++j) r[j] = load(right + j * right_stride + k);
+    for (int i = 0; i < kLeft; ++i) {
+      const Floats l = load(left + i * left_stride + k);
+      for (int j = 0; j < kRight; ++j) sums[i][j] += l * r[j];
+    }
+  }
+  for (int i = 0; i < kLeft; ++i) {
+    for (int j = 0; j < kRight; ++j) {
+      float total = sum(sums[i][j]);
+      for (std::int64_t t = k; t < columns; ++t) {
+        total += left[i * left_stride + t] * right[j * right_stride + t];
+      }
+      emit(i, j, total);
+    }
+  }
+}
+
+/// All pairs of `left_count` x `right_count` rows: emit(i, j, dot product).
+template <class Emit>
+inline void dot_all(const float* left, std::int64_t left_stride, std::int64_t left_count,
+                    const float* right, std::int64_t right_stride, std::int64_t right_count,
+                    std::int64_t columns, Emit&& emit) {
+  const auto stripe = [&](auto rows, std::int64_t i0) {
+    constexpr int kLeft = decltype(rows)::kValue;
+    const float* l = left + i0 * left_stride;
+    std::int64_t j0 = 0;
+    for (; j0 + kTileRight <= right_count; j0 += kTileRight) {
+      dot_tile<kLeft, kTileRight>(l, left_stride, right + j0 * right_stride, right_stride, columns,
+                                  [&](int i, int j, float value) { emit(i0 + i, j0 + j, value); });
+    }
+    for (; j0 < right_count; ++j0) {
+      dot_tile<kLeft, 1>(l, left_stride, right + j0 * right_stride, right_stride, columns,
+                         [&](int i, int j, float value) { emit(i0 + i, j0 + j, value); });
+    }
+  };
+  std::int64_t i0 = 0;
+  for (; i0 + kTileLeft <= left_count; i0 += kTileLeft) stripe(Constant<kTileLeft>{}, i0);
+  switch (left_count - i0) {
+    case 3:
+      stripe(Constant<3>{}, i0);
+      break;
+    case 2:
+      stripe(Constant<2>{}, i0);
+      break;
+    case 1:
+      stripe(Constant<1>{}, i0);
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace ingot::cpu::INGOT_CPU_TARGET
+
+#endif  // INGOT_CPU_DOT_TILE_INL

@@ -1,0 +1,78 @@
+// The loops of Activation, Glu, Add and Scale.
+#include "cpu/ops/elementwise.hpp"
+#include "cpu/targets/simd.hpp"
+#include "cpu/targets/target.hpp"
+
+namespace ingot::cpu::INGOT_CPU_TARGET {
+
+inline Floats silu(Floats x) {
+  return x / (exponential(-x) + 1.0F);
+}
+
+/// (1 + tanh u) / 2 = 1 / (1 + e^-2u), so the two-sided function needs one exponential and cancels
+/// nowhere.
+inline Floats gelu_tanh(Floats x) {
+  constexpr float kTwiceRootTwoOverPi = 1.5957691F;
+  const Floats twice_u = (x + x * x * x * 0.044715F) * kTwiceRootTwoOverPi;
+  return x / (exponential(-twice_u) + 1.0F);
+}
+
+/// erf comes from the C library, lane by lane: code models rarely use this kind.
+inline Floats gelu(Floats x) {
+  Floats y;
+  for (int i = 0; i < kLanes; ++i) {
+    y[i] = 0.5F * x[i] * (1.0F + __builtin_erff(x[i] * 0.70710678F));
+  }
+  return y;
+}
+
+template <class Function>
+inline void map(const float* in, float* out, std::int64_t count, Function&& f) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(out + i, f(load(in + i)));
+  if (i < count) store_part(out + i, f(load_part(in + i, count - i)), count - i);
+}
+
+template <class Function>
+inline void map(const float* left, const float* right, float* out, std::int64_t count,
+                Function&& f) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(out + i, f(load(left + i), load(right + i)));
+  if (i < count) {
+    const std::int64_t rest = count - i;
+    store_part(out + i, f(load_part(left + i, rest), load_part(right + i, rest)), rest);
+  }
+}
+
+inline void activate(ops::ActivationKind kind, const float* in, float* out, std::int64_t count) {
+  switch (kind) {
+    case ops::ActivationKind::silu:
+      return map(in, out, count, [](Floats x) { return silu(x); });
+    case ops::ActivationKind::gelu:
+      return map(in, out, count, [](Floats x) { return gelu(x); });
+    case ops::ActivationKind::gelu_tanh:
+      return map(in, out, count, [](Floats x) { return gelu_tanh(x); });
+  }
+}
+
+inline void gated(ops::ActivationKind kind, const float* gate, const float* up, float* out,
+                  std::int64_t count) {
+  switch (kind) {
+    case ops::ActivationKind::silu:
+      return map(gate, up, out, count, [](Floats g, Floats u) { return silu(g) * u; });
+    case ops::ActivationKind::gelu:
+      return map(gate, up, out, count, [](Floats g, Floats u) { return gelu(g) * u; });
+    case ops::ActivationKind::gelu_tanh:
+      return map(gate, up, out, count, [](Floats g, Floats u) { return gelu_tanh(g) * u; });
+  }
+}
+
+inline void add(const float* left, const float* right, float* out, std::int64_t count) {
+  map(left, right, out, count, [](Floats l, Floats r) { return l + r; });
+}
+
+inline void scale(float factor, const float* in, float* out, std::int64_t count) {
+  map(in, out, count, [factor](Floats x) { return x * factor; });
+}
+
+}  // namespace ingot::cpu::INGOT_CPU_TARGET

@@ -1,0 +1,35 @@
+#include "src/ops/embed_rows.hpp"
+
+#include "cpu/ops/build.hpp"
+
+namespace ingot::cpu {
+namespace {
+
+// A task decodes one row.
+class EmbedRowsKernel final : public Kernel {
+ public:
+  EmbedRowsKernel(const ops::EmbedRows& op, const BuildContext& context)
+      : table_(context.rows(op.table)), out_(op.out) {}
+
+  std::int64_t task_count(const StepContext& step) const noexcept override {
+    return step.input.rows(Rows::tokens);
+  }
+
+  void run(const StepContext& step, float*, std::int64_t task) const noexcept override {
+    const std::int32_t id = step.input.ids[static_cast<std::size_t>(task)];
+    table_.format->panel(table_.first + id * table_.row_bytes, table_.columns,
+                         step.value(out_) + task * table_.columns);
+  }
+
+ private:
+  WeightRows table_;
+  ValueId out_;
+};
+
+}  // namespace
+
+Built build(const ops::EmbedRows& op, const BuildContext& context) {
+  return single(EmbedRowsKernel(op, context));
+}
+
+}  // namespace ingot::cpu

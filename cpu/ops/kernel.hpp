@@ -1,0 +1,59 @@
+// What an instruction becomes on the CPU: a list of kernels, each a function with its arguments
+// resolved as far as they are known before the step.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "src/device/device.hpp"
+#include "src/program/step.hpp"
+#include "src/state/host_pool.hpp"
+
+namespace ingot::cpu {
+
+/// Rows of one sequence that attention takes together.
+struct RowBlock {
+  const StepSequence* sequence = nullptr;
+  const std::int32_t* pages = nullptr;  ///< the sequence's page table
+  std::int64_t first_row = 0;           ///< in the step
+  std::int64_t rows = 0;
+  std::int64_t first_position = 0;  ///< of the first row, in its sequence
+};
+
+/// A step as kernels see it. Plain data; the runner builds it once per step.
+struct StepContext {
+  const StepInput& input;
+  const HostPool& states;
+  std::span<float* const> values;  ///< per value of the program: its rows in the arena
+  std::span<const RowBlock> row_blocks;
+  float* shared = nullptr;  ///< work space of the running instruction, kept between its kernels
+
+  float* value(ValueId id) const { return values[static_cast<std::size_t>(id.index)]; }
+};
+
+/// Bytes of work space beside the arena.
+struct WorkSpace {
+  std::uint64_t shared_bytes = 0;  ///< one per runner
+  std::uint64_t worker_bytes = 0;  ///< one per thread
+};
+
+/// A kernel runs as independent tasks, in any order, on any thread; the next kernel starts when all
+/// are done. Neither function throws or allocates.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual WorkSpace work_space(const StepLimits&) const { return {}; }
+  virtual std::int64_t task_count(const StepContext& step) const noexcept = 0;
+  virtual void run(const StepContext& step, float* worker_space,
+                   std::int64_t task) const noexcept = 0;
+};
+
+using Kernels = std::vector<std::unique_ptr<const Kernel>>;
+
+constexpr std::int64_t divide_up(std::int64_t count, std::int64_t size) {
+  return (count + size - 1) / size;
+}
+
+}  // namespace ingot::cpu

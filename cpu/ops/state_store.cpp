@@ -1,0 +1,58 @@
+#include "src/ops/state_store.hpp"
+
+#include "cpu/ops/build.hpp"
+
+namespace ingot::cpu {
+namespace {
+
+// A task stores the keys and values of one token. The codec is the one that the reference executor
+// calls, so both caches hold the same bits.
+class StateStoreKernel final : public Kernel {
+ public:
+  explicit StateStoreKernel(const ops::StateStore& op) : op_(op) {}
+
+  std::int64_t task_count(const StepContext& step) const noexcept override {
+    return step.input.rows(Rows::tokens);
+  }
+
+  void run(const StepContext& step, float*, std::int64_t task) const noexcept override {
+    const StepSequence& sequence = sequence_of(step.input, task);
+    const std::int64_t position = sequence.cached + (task - sequence.first_row);
+    const std::int32_t page = step.input.page_table[static_cast<std::size_t>(
+        sequence.page_table_offset + position / kPageTokens)];
+    const std::int64_t slot = position % kPageTokens;
+    store(step.states.keys(op_.state), step.value(op_.key), task, page, slot);
+    store(step.states.values(op_.state), step.value(op_.value), task, page, slot);
+  }
+
+ private:
+  static const StepSequence& sequence_of(const StepInput& input, std::int64_t row) {
+    // The last sequence that begins at or before the row: they are in row order.
+    std::size_t low = 0;
+    std::size_t high = input.sequences.size();
+    while (high - low > 1) {
+      const std::size_t middle = (low + high) / 2;
+      (input.sequences[middle].first_row <= row ? low : high) = middle;
+    }
+    return input.sequences[low];
+  }
+
+  static void store(const StateRows& pages, const float* rows, std::int64_t row, std::int32_t page,
+                    std::int64_t slot) {
+    const float* from = rows + row * pages.kv_head_count * pages.size;
+    for (std::int64_t head = 0; head < pages.kv_head_count; ++head, from += pages.size) {
+      encode_state_row(pages.type, {from, static_cast<std::size_t>(pages.size)},
+                       pages.row(page, head, slot));
+    }
+  }
+
+  ops::StateStore op_;
+};
+
+}  // namespace
+
+Built build(const ops::StateStore& op, const BuildContext&) {
+  return single(StateStoreKernel(op));
+}
+
+}  // namespace ingot::cpu

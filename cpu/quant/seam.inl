@@ -1,0 +1,58 @@
+// The seam over the scalar codecs of quant/, compiled once per target. A target that has a better
+// way for a format specialises Seam<Format> before it includes this file's users.
+#include "cpu/quant/seam.hpp"
+#include "cpu/targets/target.hpp"
+
+#ifndef INGOT_CPU_SEAM_INL
+#define INGOT_CPU_SEAM_INL
+
+namespace ingot::cpu::INGOT_CPU_TARGET {
+
+template <class Format>
+struct Seam {
+  static void panel(const std::byte* row, std::int64_t columns, float* out) {
+    const auto* block = reinterpret_cast<const typename Format::Block*>(row);
+    for (std::int64_t i = 0; i < columns; i += Format::kBlockSize, ++block) {
+      Format::dequantize(*block, out + i);
+    }
+  }
+
+  static void lanes(const std::byte* row, std::int64_t first, std::int64_t count,
+                    quant::Lanes32* out) {
+    constexpr std::int64_t kGroups = Format::kBlockSize / 32;
+    const auto* blocks = reinterpret_cast<const typename Format::Block*>(row);
+    for (std::int64_t g = first; g < first + count; ++g) {
+      Format::lanes(blocks[g / kGroups], static_cast<int>(g % kGroups), *out++);
+    }
+  }
+};
+
+template <class Format>
+constexpr FormatKernels format_kernels() {
+  FormatKernels kernels;
+  kernels.block_size = Format::kBlockSize;
+  kernels.block_bytes = sizeof(typename Format::Block);
+  kernels.panel = &Seam<Format>::panel;
+  if constexpr (Format::kIntegerGrid) {
+    kernels.lanes = &Seam<Format>::lanes;
+    kernels.has_min = Format::kHasMin;
+  }
+  return kernels;
+}
+
+/// The seam of a storage type, for this target.
+inline const FormatKernels& find_format(DType type) {
+  return quant::visit_format(type, [](auto format) -> const FormatKernels& {
+    static constexpr FormatKernels kKernels = format_kernels<decltype(format)>();
+    return kKernels;
+  });
+}
+
+/// Bytes of `columns` columns, a multiple of the block size.
+inline std::int64_t bytes_of(const FormatKernels& format, std::int64_t columns) {
+  return columns / format.block_size * format.block_bytes;
+}
+
+}  // namespace ingot::cpu::INGOT_CPU_TARGET
+
+#endif  // INGOT_CPU_SEAM_INL

@@ -1,0 +1,145 @@
+// Vectors of the target's natural width, in the compilers' common vector extension: the loops are
+// written once and become SSE2, AVX2, AVX-512 or NEON by the flags of the translation unit.
+#include <cstdint>
+
+#include "cpu/targets/target.hpp"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#ifndef INGOT_CPU_SIMD_HPP
+#define INGOT_CPU_SIMD_HPP
+
+namespace ingot::cpu::INGOT_CPU_TARGET {
+
+#if defined(__AVX512F__)
+inline constexpr int kVectorBytes = 64;
+#elif defined(__AVX__)
+inline constexpr int kVectorBytes = 32;
+#else
+inline constexpr int kVectorBytes = 16;
+#endif
+
+/// f32 lanes of a vector.
+inline constexpr int kLanes = kVectorBytes / 4;
+
+typedef float Floats __attribute__((vector_size(kVectorBytes)));
+typedef std::int32_t Ints __attribute__((vector_size(kVectorBytes)));
+
+/// Four lanes, whatever the target: integer products of 16 columns end in these.
+typedef float Floats4 __attribute__((vector_size(16)));
+typedef std::int32_t Ints4 __attribute__((vector_size(16)));
+typedef std::int16_t Shorts8 __attribute__((vector_size(16)));
+
+/// A number as a type, to choose a template by.
+template <int kNumber>
+struct Constant {
+  static constexpr int kValue = kNumber;
+};
+
+inline Floats load(const float* from) {
+  Floats v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+
+inline void store(float* to, Floats v) {
+  __builtin_memcpy(to, &v, sizeof v);
+}
+
+inline Floats broadcast(float x) {
+  return Floats{} + x;
+}
+
+/// The first `count` lanes; the others are zero.
+inline Floats load_part(const float* from, std::int64_t count) {
+  Floats v = {};
+  __builtin_memcpy(&v, from, static_cast<std::size_t>(count) * sizeof(float));
+  return v;
+}
+
+inline void store_part(float* to, Floats v, std::int64_t count) {
+  __builtin_memcpy(to, &v, static_cast<std::size_t>(count) * sizeof(float));
+}
+
+/// Halves are added until one lane is left: a fixed order, log2(kLanes) roundings.
+inline float sum(Floats v) {
+  float lanes[kLanes];
+  __builtin_memcpy(lanes, &v, sizeof lanes);
+  for (int width = kLanes / 2; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+  }
+  return lanes[0];
+}
+
+inline float sum_of_four(Floats4 v) {
+  return (v[0] + v[2]) + (v[1] + v[3]);
+}
+
+/// Lane by lane: the larger, or `a` if `b` is NaN.
+inline Floats larger(Floats a, Floats b) {
+  return b > a ? b : a;
+}
+
+inline Shorts8 load_shorts(const std::int16_t* from) {
+  Shorts8 v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+
+/// Lane i: a[2i] * b[2i] + a[2i + 1] * b[2i + 1], exact.
+inline Ints4 multiply_add_pairs(Shorts8 a, Shorts8 b) {
+#if defined(__SSE2__)
+  const __m128i product = _mm_madd_epi16((__m128i)a, (__m128i)b);
+  return (Ints4)product;
+#else
+  Ints4 out;
+  for (int i = 0; i < 4; ++i) out[i] = a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
+  return out;
+#endif
+}
+
+inline Floats4 to_floats(Ints4 v) {
+  return __builtin_convertvector(v, Floats4);
+}
+
+/// e^x within 2^-21 relative for x in [-87.3, 88]; above 88 it stays at e^88, below -87.3 it is 0
+/// (e^-87.3 is the smallest normal f32). NaN stays NaN.
+///
+/// e^x = 2^n e^r with n = round(x / ln 2) and |r| <= ln 2 / 2. ln 2 is subtracted in two parts, the
+/// first with so few bits that n times it is exact. The series of e^r to r^7 leaves
+/// r^8 / 8! < 2^-27.5; rounding of the Horner steps gives the rest.
+inline Floats exponential(Floats x) {
+  constexpr float kLargest = 88.0F;
+  constexpr float kSmallest = -87.3F;
+  constexpr float kLog2E = 1.44269504F;
+  constexpr float kLn2High = 0.693359375F;    // 355 / 512
+  constexpr float kLn2Low = -2.12194440e-4F;  // ln 2 - 355 / 512
+  constexpr float kRounder = 12582912.0F;     // 1.5 * 2^23: adding it rounds to an integer
+  constexpr std::int32_t kRounderBits = 0x4b400000;
+  const Floats clamped = x > broadcast(kLargest) ? broadcast(kLargest) : x;
+  const Floats shifted = clamped * kLog2E + kRounder;
+  const Floats n = shifted - kRounder;
+  const Floats r = (clamped - n * kLn2High) - n * kLn2Low;
+  Floats y = broadcast(1.0F / 5040.0F);
+  y = y * r + 1.0F / 720.0F;
+  y = y * r + 1.0F / 120.0F;
+  y = y * r + 1.0F / 24.0F;
+  y = y * r + 1.0F / 6.0F;
+  y = y * r + 0.5F;
+  y = y * r + 1.0F;
+  y = y * r + 1.0F;
+  const Ints power = ((Ints)shifted - (kRounderBits - 127)) << 23;
+  y *= (Floats)power;
+  return x < broadcast(kSmallest) ? Floats{} : y;
+}
+
+/// One lane of the above.
+inline float exponential(float x) {
+  return exponential(broadcast(x))[0];
+}
+
+}  // namespace ingot::cpu::INGOT_CPU_TARGET
+
+#endif  // INGOT_CPU_SIMD_HPP
