@@ -187,7 +187,7 @@ std::optional<T> load_as(GgufType type, const std::byte* from) {
 
 /// Text for a message: quoted, cut after 80 bytes, control characters escaped, so that a hostile
 /// name can neither break the line nor reach a terminal.
-inline std::string quoted(std::string_view text) {
+inline std::string printable(std::string_view text) {
   constexpr std::size_t kShown = 80;
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string out = "'";
@@ -284,7 +284,7 @@ class GgufValue {
   /// The value for a message, e.g. "int32 -1", "string 'llama'", "array of 32000 string".
   std::string describe() const {
     if (is_array()) return detail::concat("array of ", count_, ' ', to_string(element_type_));
-    if (is_string()) return detail::concat("string ", gguf::quoted(text()));
+    if (is_string()) return detail::concat("string ", gguf::printable(text()));
     if (const auto flag = try_as<bool>()) return *flag ? "bool true" : "bool false";
     if (const auto whole = try_as<std::int64_t>()) {
       return detail::concat(to_string(type_), ' ', *whole);
