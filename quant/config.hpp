@@ -10,6 +10,11 @@
 #error "ingot/quant decodes bit for bit: compile without -ffast-math, -Ofast and their parts"
 #endif
 
+// x87 keeps intermediate results wider than float. (16: as 0, except for _Float16.)
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
+#error "ingot/quant decodes bit for bit: compile for SSE2 or another unit that rounds to float"
+#endif
+
 static_assert(std::endian::native == std::endian::little,
               "GGUF blocks are little-endian and are read in place");
 

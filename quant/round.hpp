@@ -36,15 +36,16 @@ inline float quotient(float x, float scale) {
   return scale == 0.0f ? 0.0f : x / scale;
 }
 
-/// Its argument, rounded: keeps GCC from fusing a product with the sum that follows, which would
-/// move ties when the including program allows contraction. (Clang fuses only within one
-/// expression.)
+/// Its argument, rounded: keeps a compiler from fusing a product with the sum that follows, which
+/// would move ties when the including program allows contraction. An empty asm, because GCC 12's
+/// __builtin_assoc_barrier was seen not to stop -ffp-contract=fast.
 inline float rounded(float product) {
-#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
-  return __builtin_assoc_barrier(product);
-#else
-  return product;
+#if defined(__aarch64__)
+  asm("" : "+w"(product));
+#elif defined(__FMA__)
+  asm("" : "+x"(product));
 #endif
+  return product;
 }
 
 /// The integer nearest to x (halves away from 0) within [low, high].

@@ -67,6 +67,10 @@ def encoder_input(rng: np.random.Generator) -> np.ndarray:
         1 + column * 2.0**-11,  # ties of F16
         1 + column * 2.0**-8,  # ties of BF16
     ]
+    # Ties of Q4_0 and Q5_0 up to rounding: a fused multiply-add would decide some of them otherwise.
+    for steps in (16, 32):
+        for largest in rng.uniform(0.5, 2, 16).astype(np.float32):
+            blocks.append(np.where(column == 0, largest, largest * (column - 15) / np.float32(steps)))
     return np.stack(blocks).astype(np.float32)
 
 

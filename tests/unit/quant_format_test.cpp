@@ -68,46 +68,46 @@ TEST(Formats, VisitPassesTheTraitOfTheType) {
   });
 }
 
-// Backends skip mins and second scales where the traits say so.
-TEST(Formats, TraitsTellTheTruthAboutLanes) {
-  for_each_format([](auto trait) {
+// Calls body(Type{}, lanes) for every group of 32 columns of random blocks of every integer format.
+template <class Body>
+void for_each_lanes(Body body) {
+  for_each_format([&](auto trait) {
     using Type = decltype(trait);
     if constexpr (Type::kIntegerGrid) {
       for (const auto& block : random_blocks<Type>(64)) {
         for (int group = 0; group < Type::kBlockSize / 32; ++group) {
           Lanes32 lanes;
           Type::lanes(block, group, lanes);
-          if (!Type::kHasMin) {
-            EXPECT_EQ(lanes.min[0], 0.0f);
-            EXPECT_EQ(lanes.min[1], 0.0f);
-          }
-          if (Type::kScaleSpan == 32) {
-            EXPECT_EQ(std::memcmp(&lanes.scale[0], &lanes.scale[1], sizeof(float)), 0);
-            EXPECT_EQ(std::memcmp(&lanes.min[0], &lanes.min[1], sizeof(float)), 0);
-          }
+          body(trait, lanes);
         }
       }
     }
   });
 }
 
+// Backends skip mins and second scales where the traits say so.
+TEST(Formats, TraitsTellTheTruthAboutLanes) {
+  for_each_lanes([](auto trait, const Lanes32& lanes) {
+    using Type = decltype(trait);
+    if (!Type::kHasMin) {
+      EXPECT_EQ(lanes.min[0], 0.0f);
+      EXPECT_EQ(lanes.min[1], 0.0f);
+    }
+    if (Type::kScaleSpan == 32) {
+      EXPECT_EQ(std::memcmp(&lanes.scale[0], &lanes.scale[1], sizeof(float)), 0);
+      EXPECT_EQ(std::memcmp(&lanes.min[0], &lanes.min[1], sizeof(float)), 0);
+    }
+  });
+}
+
 // The reason why decoding has the same bits with and without FMA.
 TEST(Formats, ScaleTimesCodeIsExact) {
-  for_each_format([](auto trait) {
-    using Type = decltype(trait);
-    if constexpr (Type::kIntegerGrid) {
-      for (const auto& block : random_blocks<Type>(64)) {
-        for (int group = 0; group < Type::kBlockSize / 32; ++group) {
-          Lanes32 lanes;
-          Type::lanes(block, group, lanes);
-          for (int i = 0; i < 32; ++i) {
-            const float product = lanes.scale[i / 16] * static_cast<float>(lanes.q[i]);
-            if (!std::isfinite(product)) continue;  // f16 infinities, MXFP4 beyond f32
-            ASSERT_EQ(static_cast<double>(product),
-                      static_cast<double>(lanes.scale[i / 16]) * lanes.q[i]);
-          }
-        }
-      }
+  for_each_lanes([](auto, const Lanes32& lanes) {
+    for (int i = 0; i < 32; ++i) {
+      const float product = lanes.scale[i / 16] * static_cast<float>(lanes.q[i]);
+      if (!std::isfinite(product)) continue;  // f16 infinities, MXFP4 beyond f32
+      ASSERT_EQ(static_cast<double>(product),
+                static_cast<double>(lanes.scale[i / 16]) * lanes.q[i]);
     }
   });
 }
