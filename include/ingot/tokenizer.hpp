@@ -62,6 +62,10 @@ struct FimTokens {
 /// literal U+2581 in the text is spelled by byte tokens, not taken for a space.
 class Tokenizer {
  public:
+  using EncodeOptions = ingot::EncodeOptions;
+  using DecodeOptions = ingot::DecodeOptions;
+  using FimTokens = ingot::FimTokens;
+
   /// Reads the tokenizer.* keys of a model or vocabulary-only file, which is kept open. Error
   /// unsupported when the tokenizer model or pre-tokenizer is unknown (it is named), bad_file when
   /// keys are missing, of a wrong type, length or range, or contradict each other.

@@ -114,7 +114,8 @@ void merge_long(std::vector<Symbol>& symbols, const JoinOf& join_of) {
   }
 
   std::size_t kept = 0;
-  for (std::uint32_t i = 0; i != kNone && count > 0; i = links[i].next) symbols[kept++] = symbols[i];
+  for (std::uint32_t i = 0; i != kNone && count > 0; i = links[i].next)
+    symbols[kept++] = symbols[i];
   symbols.resize(kept);
 }
 

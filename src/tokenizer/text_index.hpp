@@ -88,8 +88,7 @@ class TextIndex {
   std::size_t place(std::string_view text, std::uint64_t hash, const TextOf& text_of) const {
     const std::size_t mask = slots_.size() - 1;
     std::size_t at = hash & mask;
-    while (slots_[at].id >= 0 &&
-           !(slots_[at].tag == tag(hash) && text_of(slots_[at].id) == text)) {
+    while (slots_[at].id >= 0 && !(slots_[at].tag == tag(hash) && text_of(slots_[at].id) == text)) {
       at = (at + 1) & mask;
     }
     return at;

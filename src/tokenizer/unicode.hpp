@@ -13,14 +13,14 @@ namespace ingot::tokenizer {
 
 /// Bits of a character's class. A code point that is not assigned has none.
 using CharClass = std::uint8_t;
-inline constexpr CharClass kLetter = 1;        ///< \p{L}
-inline constexpr CharClass kMark = 2;          ///< \p{M}
-inline constexpr CharClass kNumber = 4;        ///< \p{N}
-inline constexpr CharClass kPunctuation = 8;   ///< \p{P}
-inline constexpr CharClass kSymbol = 16;       ///< \p{S}
-inline constexpr CharClass kSpace = 32;        ///< \s: White_Space
-inline constexpr CharClass kUpperLike = 64;    ///< [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]
-inline constexpr CharClass kLowerLike = 128;   ///< [\p{Ll}\p{Lm}\p{Lo}\p{M}]
+inline constexpr CharClass kLetter = 1;       ///< \p{L}
+inline constexpr CharClass kMark = 2;         ///< \p{M}
+inline constexpr CharClass kNumber = 4;       ///< \p{N}
+inline constexpr CharClass kPunctuation = 8;  ///< \p{P}
+inline constexpr CharClass kSymbol = 16;      ///< \p{S}
+inline constexpr CharClass kSpace = 32;       ///< \s: White_Space
+inline constexpr CharClass kUpperLike = 64;   ///< [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]
+inline constexpr CharClass kLowerLike = 128;  ///< [\p{Ll}\p{Lm}\p{Lo}\p{M}]
 
 inline constexpr char32_t kReplacement = 0xFFFD;
 inline constexpr std::string_view kReplacementUtf8 = "\xEF\xBF\xBD";

@@ -1,0 +1,49 @@
+#include <utility>
+
+#include "ingot/error.hpp"
+#include "ingot/tokenizer.hpp"
+#include "src/tokenizer/unicode.hpp"
+
+namespace ingot {
+
+StreamingDetokenizer::StreamingDetokenizer(std::shared_ptr<const Tokenizer> tokenizer,
+                                           DecodeOptions options, InvalidBytes invalid)
+    : tokenizer_(std::move(tokenizer)), options_(options), invalid_(invalid) {
+  if (!tokenizer_) fail(ErrorCode::invalid_argument, "StreamingDetokenizer needs a tokenizer");
+}
+
+std::string StreamingDetokenizer::push(TokenId token) {
+  std::string_view piece = tokenizer_->piece(token);
+  if (tokenizer_->is_control(token)) {
+    if (options_.skip_special) return {};
+  } else {
+    const bool strip = at_start_ && options_.strip_added_space && tokenizer_->adds_space_prefix();
+    if (strip && piece.substr(0, 1) == " ") piece.remove_prefix(1);
+    at_start_ = false;
+  }
+  waiting_.append(piece);
+  const std::size_t tail = tokenizer::incomplete_tail(waiting_);
+  const std::string_view known = std::string_view(waiting_).substr(0, waiting_.size() - tail);
+  std::string text;
+  if (invalid_ == InvalidBytes::replace) {
+    tokenizer::append_valid_utf8(known, text);
+  } else {
+    text = known;
+  }
+  waiting_.erase(0, known.size());
+  return text;
+}
+
+std::string StreamingDetokenizer::finish() {
+  std::string text;
+  if (invalid_ == InvalidBytes::replace) {
+    tokenizer::append_valid_utf8(waiting_, text);
+  } else {
+    text = std::move(waiting_);
+  }
+  waiting_.clear();
+  at_start_ = true;
+  return text;
+}
+
+}  // namespace ingot
