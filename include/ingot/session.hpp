@@ -77,6 +77,7 @@ class Executable {
   const DeviceInfo& device() const;
 
   struct Impl;  ///< opaque; for the library's own files
+  const Impl& internals() const { return *impl_; }
 
  private:
   friend class Session;

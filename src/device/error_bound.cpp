@@ -1,0 +1,201 @@
+#include "src/device/error_bound.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ingot {
+namespace {
+
+constexpr double kUnit = 5.9604644775390625e-08;  // 2^-24, the rounding of one f32 operation
+
+// Rounding errors are treated as independent: their sum grows with the root of their number. Four
+// standard deviations of a Euclidean norm over a row is beyond what chance gives.
+constexpr double kSafety = 4.0;
+
+double norm(std::span<const float> row) {
+  double sum = 0;
+  for (const float x : row) sum += static_cast<double>(x) * static_cast<double>(x);
+  return std::sqrt(sum);
+}
+
+// Sums of squares of each column of a weight.
+std::vector<double> column_squares(const Program& program, const Weights& weights,
+                                   const WeightOperand& operand) {
+  std::vector<double> squares(static_cast<std::size_t>(operand.columns.size()), 0.0);
+  std::vector<float> row(squares.size());
+  for (std::int64_t r = 0; r < operand.rows.size(); ++r) {
+    decode_row(program, weights, operand, 0, r, row);
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      squares[k] += static_cast<double>(row[k]) * static_cast<double>(row[k]);
+    }
+  }
+  return squares;
+}
+
+bool keeps_f32_products(DType type) {
+  return type == DType::F32 || type == DType::F16 || type == DType::BF16;
+}
+
+// The largest head norm of a recorded value, over all its rows.
+double largest_head(const RecordedValue& value, std::int64_t size) {
+  double most = 0;
+  for (std::int64_t r = 0; r < value.rows; ++r) {
+    for (std::int64_t c = 0; c < value.columns; c += size) {
+      most = std::max(most, norm(value.row(r).subspan(static_cast<std::size_t>(c),
+                                                      static_cast<std::size_t>(size))));
+    }
+  }
+  return most;
+}
+
+}  // namespace
+
+std::vector<double> ErrorBound::scaled_norms(ValueId id, double factor) const {
+  const RecordedValue& recorded = value(id);
+  std::vector<double> out;
+  for (std::int64_t r = 0; r < recorded.rows; ++r) out.push_back(factor * norm(recorded.row(r)));
+  return out;
+}
+
+// Copies of stored numbers: only the rounding of the comparison itself.
+template <>
+std::vector<double> ErrorBound::bound(const ops::EmbedRows&, ValueId out) const {
+  return scaled_norms(out, 2 * kUnit);
+}
+template <>
+std::vector<double> ErrorBound::bound(const ops::SelectRows&, ValueId out) const {
+  return scaled_norms(out, 2 * kUnit);
+}
+template <>
+std::vector<double> ErrorBound::bound(const ops::StateStore&, ValueId) const {
+  return {};
+}
+
+// One rounding per element.
+template <>
+std::vector<double> ErrorBound::bound(const ops::Add&, ValueId out) const {
+  return scaled_norms(out, 2 * kUnit);
+}
+template <>
+std::vector<double> ErrorBound::bound(const ops::Scale&, ValueId out) const {
+  return scaled_norms(out, 2 * kUnit);
+}
+
+// Two products and a sum per element; table entries are the same bits on both sides.
+template <>
+std::vector<double> ErrorBound::bound(const ops::Rope& op, ValueId) const {
+  const double magnitude = program_.rope_tables[static_cast<std::size_t>(op.table)].magnitude;
+  return scaled_norms(op.in, kSafety * kUnit * std::max(1.0, magnitude));
+}
+
+// f(x) never exceeds |x|; a 4-ulp exp and the 1 + tanh of a large negative argument cost at most 32
+// roundings of x.
+template <>
+std::vector<double> ErrorBound::bound(const ops::Activation& op, ValueId) const {
+  return scaled_norms(op.in, 32 * kUnit);
+}
+template <>
+std::vector<double> ErrorBound::bound(const ops::Glu& op, ValueId) const {
+  const RecordedValue& gate = value(op.gate);
+  const RecordedValue& up = value(op.up);
+  std::vector<double> out;
+  for (std::int64_t r = 0; r < gate.rows; ++r) {
+    double sum = 0;
+    for (std::size_t i = 0; i < gate.row(r).size(); ++i) {
+      const double product =
+          static_cast<double>(gate.row(r)[i]) * static_cast<double>(up.row(r)[i]);
+      sum += product * product;
+    }
+    out.push_back(32 * kUnit * std::sqrt(sum));
+  }
+  return out;
+}
+
+// A sum of group_size squares, a root, two products. Subtracting a mean first loses what the mean
+// is larger than the deviations.
+template <>
+std::vector<double> ErrorBound::bound(const ops::Norm& op, ValueId out) const {
+  const auto size = static_cast<double>(op.group_size);
+  const double sum_error = kSafety * (std::sqrt(size) + 4) * kUnit;
+  std::vector<double> bounds = scaled_norms(out, sum_error);
+  if (op.kind == ops::NormKind::rms) return bounds;
+  const RecordedValue& in = value(op.in);
+  for (std::int64_t r = 0; r < in.rows; ++r) {
+    double mean = 0;
+    for (const float x : in.row(r)) mean += x;
+    mean /= static_cast<double>(in.columns);
+    double square = 0;
+    for (const float x : in.row(r)) square += (x - mean) * (x - mean);
+    const double deviation = std::sqrt(square / static_cast<double>(in.columns) + op.epsilon);
+    bounds[static_cast<std::size_t>(r)] *= 1 + std::abs(mean) / deviation;
+  }
+  return bounds;
+}
+
+// |W diag(e)|_F over the input columns k, where e_k is the uncertainty of the products x_k w_k:
+//   accumulation in f32: 2^-24 sqrt(K) |x_k|;
+//   activations rounded to int8 in blocks of 32 with step s: s / sqrt(12).
+template <>
+std::vector<double> ErrorBound::bound(const ops::MatMul& op, ValueId out) const {
+  const auto part = std::find_if(op.parts.begin(), op.parts.end(),
+                                 [out](const ops::MatMul::Part& p) { return p.out == out; });
+  const std::vector<double> squares = column_squares(program_, weights_, part->weight);
+  const bool int8 = !keeps_f32_products(program_.tensor(part->weight.tensor).type);
+  const RecordedValue& in = value(op.in);
+  const double accumulation = kUnit * std::sqrt(static_cast<double>(in.columns));
+  std::vector<double> bounds = scaled_norms(out, 2 * kUnit);
+  for (std::int64_t r = 0; r < in.rows; ++r) {
+    const auto x = in.row(r);
+    double sum = 0;
+    for (std::size_t begin = 0; begin < x.size(); begin += 32) {
+      const auto block = x.subspan(begin, std::min<std::size_t>(32, x.size() - begin));
+      double most = 0;
+      for (const float v : block) most = std::max(most, std::abs(static_cast<double>(v)));
+      const double step = int8 ? most / 127 : 0.0;
+      for (std::size_t i = 0; i < block.size(); ++i) {
+        const double rounding = accumulation * static_cast<double>(block[i]);
+        sum += squares[begin + i] * (step * step / 12 + rounding * rounding);
+      }
+    }
+    bounds[static_cast<std::size_t>(r)] += kSafety * std::sqrt(sum);
+  }
+  return bounds;
+}
+
+// A score is off by at most d = 2^-24 sqrt(key size) scale |q| |k|, its weight by the factor
+// exp(2 d) and the rounding of a sum over the positions; the output by that share of the largest
+// |v|.
+template <>
+std::vector<double> ErrorBound::bound(const ops::Attention& op, ValueId) const {
+  const StateSpec& state = program_.state(op.state);
+  double key = 0;
+  double stored = 0;
+  for (const Instruction& instruction : program_.instructions) {
+    const auto* store = std::get_if<ops::StateStore>(&instruction);
+    if (store == nullptr || !(store->state == op.state)) continue;
+    key = largest_head(value(store->key), state.key_size);
+    stored = largest_head(value(store->value), state.value_size);
+  }
+  const RecordedValue& query = value(op.query);
+  std::vector<double> bounds;
+  for (std::int64_t r = 0; r < query.rows; ++r) {
+    double sum = 0;
+    for (std::int64_t head = 0; head < op.head_count; ++head) {
+      const double q = norm(query.row(r).subspan(static_cast<std::size_t>(head * state.key_size),
+                                                 static_cast<std::size_t>(state.key_size)));
+      const double score =
+          kUnit * (std::sqrt(static_cast<double>(state.key_size)) + 2) * op.scale * q * key;
+      const double weight = kUnit * (std::sqrt(static_cast<double>(query.rows)) + 4);
+      const double head_error = (2 * score + weight) * stored;
+      sum += head_error * head_error;
+    }
+    bounds.push_back(kSafety * std::sqrt(sum));
+  }
+  return bounds;
+}
+
+std::vector<double> ErrorBound::rows(const Instruction& instruction, ValueId out) const {
+  return std::visit([&](const auto& op) { return bound(op, out); }, instruction);
+}
+
+}  // namespace ingot
