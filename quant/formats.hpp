@@ -72,11 +72,19 @@ struct TypeList {
   static constexpr std::size_t kCount = sizeof...(Types);
 };
 
+/// Whether a type has an encoder.
+template <class Type>
+concept Encodable = requires(const float* x, typename Type::Block& block) {
+  Type::quantize(x, block);
+};
+
 template <class Type>
 constexpr Format row() {
-  return {Type::kType,           Type::kName,
-          Type::kBlockSize,      static_cast<int>(sizeof(typename Type::Block)),
-          &dequantize_row<Type>, &quantize_row<Type>};
+  Format facts{Type::kType,           Type::kName,
+               Type::kBlockSize,      static_cast<int>(sizeof(typename Type::Block)),
+               &dequantize_row<Type>, nullptr};
+  if constexpr (Encodable<Type>) facts.quantize = &quantize_row<Type>;
+  return facts;
 }
 
 template <class... Types>

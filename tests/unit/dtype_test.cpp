@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "ingot/gguf.hpp"
+
 namespace ingot {
 namespace {
 
@@ -47,6 +49,17 @@ TEST(DTypeFacts, SizesAreThoseOfGguf) {
     EXPECT_EQ(block_bytes(c.type), c.block_bytes);
     EXPECT_EQ(row_bytes(c.type, 3 * c.block_size), static_cast<std::uint64_t>(3 * c.block_bytes));
     EXPECT_EQ(row_bytes(c.type, 0), 0u);
+  }
+}
+
+// The file reader has its own table (of all public types); where both know a type they must agree.
+TEST(DTypeFacts, AgreeWithTheFileReader) {
+  for (const quant::Format& format : quant::kFormats) {
+    const gguf::TensorType* known = gguf::find_tensor_type(static_cast<std::uint32_t>(format.id));
+    ASSERT_NE(known, nullptr) << format.name;
+    EXPECT_EQ(known->name, format.name);
+    EXPECT_EQ(static_cast<int>(known->block_size), format.block_size) << format.name;
+    EXPECT_EQ(static_cast<int>(known->block_bytes), format.block_bytes) << format.name;
   }
 }
 
