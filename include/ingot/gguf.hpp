@@ -89,7 +89,7 @@ class GgufFile {
     if (value == nullptr) return std::nullopt;
     auto converted = value->try_as<T>();
     if (!converted) {
-      fail(ErrorCode::bad_file, "'", path_, "': metadata key ", gguf::printable(key), " is ",
+      fail(ErrorCode::bad_file, "'", path_, "': metadata key ", gguf::quoted(key), " is ",
            value->describe(), ", which is not ", kind_of<T>());
     }
     return converted;
@@ -100,7 +100,7 @@ class GgufFile {
   T get(std::string_view key) const {
     auto value = try_get<T>(key);
     if (!value) {
-      fail(ErrorCode::bad_file, "'", path_, "': metadata key ", gguf::printable(key),
+      fail(ErrorCode::bad_file, "'", path_, "': metadata key ", gguf::quoted(key),
            " is missing; convert the model again with a current tool");
     }
     return *std::move(value);
@@ -128,7 +128,7 @@ class GgufFile {
   const GgufTensor& tensor(std::string_view name) const {
     const GgufTensor* found = find_tensor(name);
     if (found == nullptr) {
-      fail(ErrorCode::bad_file, "'", path_, "': tensor ", gguf::printable(name),
+      fail(ErrorCode::bad_file, "'", path_, "': tensor ", gguf::quoted(name),
            " is missing; the file is incomplete or of another architecture than it says");
     }
     return *found;
@@ -252,7 +252,7 @@ class GgufFile {
   void index_tensors() {
     tensors_in_order_ = gguf::order_by_name(tensors_, gguf::name_of);
     if (const auto* twice = gguf::find_duplicate(tensors_, tensors_in_order_, gguf::name_of)) {
-      fail(ErrorCode::bad_file, "'", path_, "': tensor ", gguf::printable(*twice),
+      fail(ErrorCode::bad_file, "'", path_, "': tensor ", gguf::quoted(*twice),
            " appears twice");
     }
   }

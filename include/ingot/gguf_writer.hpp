@@ -177,29 +177,29 @@ class GgufWriter {
       refuse("a tensor's name must have 1 to ", gguf::kLongestTensorName, " bytes, not ",
              name.size());
     }
-    if (names_.count(name) != 0) refuse("tensor ", gguf::printable(name), " was added before");
+    if (names_.count(name) != 0) refuse("tensor ", gguf::quoted(name), " was added before");
     const gguf::TensorType* type = gguf::find_tensor_type(type_id);
-    if (type == nullptr) refuse("tensor ", gguf::printable(name), " has unknown type ", type_id);
+    if (type == nullptr) refuse("tensor ", gguf::quoted(name), " has unknown type ", type_id);
     if (shape.empty() || shape.size() > gguf::kMostDimensions) {
-      refuse("tensor ", gguf::printable(name), " has ", shape.size(), " dimensions, not 1 to ",
+      refuse("tensor ", gguf::quoted(name), " has ", shape.size(), " dimensions, not 1 to ",
              gguf::kMostDimensions);
     }
     if (*std::min_element(shape.begin(), shape.end()) < 1) {
-      refuse("tensor ", gguf::printable(name), " has a dimension below 1");
+      refuse("tensor ", gguf::quoted(name), " has a dimension below 1");
     }
     if (shape.front() % type->block_size != 0) {
-      refuse("tensor ", gguf::printable(name), " has ", shape.front(),
+      refuse("tensor ", gguf::quoted(name), " has ", shape.front(),
              " columns, not a multiple of ", type->name, "'s block of ", type->block_size);
     }
     const auto bytes = gguf::checked_tensor_bytes(*type, shape);
     if (!bytes)
-      refuse("tensor ", gguf::printable(name), " has more elements than can be addressed");
+      refuse("tensor ", gguf::quoted(name), " has more elements than can be addressed");
     return static_cast<std::uint64_t>(*bytes);
   }
 
   static void check_size(const std::string& name, std::uint64_t wanted, std::uint64_t given) {
     if (given != wanted) {
-      refuse("tensor ", gguf::printable(name), " needs ", wanted, " bytes, but ", given,
+      refuse("tensor ", gguf::quoted(name), " needs ", wanted, " bytes, but ", given,
              " are given");
     }
   }

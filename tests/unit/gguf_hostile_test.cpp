@@ -147,8 +147,8 @@ TEST(GgufHostile, NamesAreBoundedAndEscaped) {
   EXPECT_TRUE(refused(GgufBytes().header(1, 0).tensor(long_name + 'n', {1}, 0, 0).pad().data(4),
                       "1025 bytes"));
   EXPECT_TRUE(refused(GgufBytes().header(1, 0).tensor("", {1}, 0, 0).pad().data(4), "0 bytes"));
-  EXPECT_TRUE(
-      refused(GgufBytes().header(0, 1).scalar("", GgufType::uint8, std::uint8_t{1}), "0 bytes"));
+  EXPECT_TRUE(refused(
+      GgufBytes().header(0, 1).scalar("", GgufType::uint8, std::uint8_t{1}).data(16), "0 bytes"));
   const std::string long_key(gguf::kLongestKey + 1, 'k');
   EXPECT_TRUE(refused(GgufBytes().header(0, 1).scalar(long_key, GgufType::uint8, std::uint8_t{1}),
                       "65536"));

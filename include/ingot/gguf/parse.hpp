@@ -208,7 +208,7 @@ class Parser {
       metadata.emplace_back(std::move(key), std::move(value));
     }
     if (const auto* twice = find_duplicate(metadata, order_by_name(metadata, key_of), key_of)) {
-      bad("metadata key ", printable(*twice), " appears twice");
+      bad("metadata key ", quoted(*twice), " appears twice");
     }
   }
 
@@ -224,7 +224,7 @@ class Parser {
 
   GgufValue read_array(std::string_view key, int depth) {
     if (depth > kDeepestArray) {
-      bad("metadata key ", printable(key), " nests arrays deeper than ", kDeepestArray);
+      bad("metadata key ", quoted(key), " nests arrays deeper than ", kDeepestArray);
     }
     GgufValue value;
     value.type_ = GgufType::array;
@@ -259,14 +259,14 @@ class Parser {
   }
 
   [[noreturn]] void unknown_value_type(GgufType type, std::string_view key) const {
-    bad("metadata key ", printable(key), " has unknown value type ",
+    bad("metadata key ", quoted(key), " has unknown value type ",
         static_cast<std::uint32_t>(type));
   }
 
   void check_booleans(std::span<const std::byte> values, std::string_view key) const {
     for (const std::byte value : values) {
       if (std::to_integer<unsigned>(value) > 1) {
-        bad("metadata key ", printable(key), " holds a bool that is neither 0 nor 1");
+        bad("metadata key ", quoted(key), " holds a bool that is neither 0 nor 1");
       }
     }
   }
@@ -310,7 +310,7 @@ class Parser {
   void read_shape(GgufTensor& tensor) {
     const auto dimensions = read<std::uint32_t>("a tensor's shape");
     if (dimensions == 0 || dimensions > kMostDimensions) {
-      bad("tensor ", printable(tensor.name), " has ", dimensions, " dimensions; 1 to ",
+      bad("tensor ", quoted(tensor.name), " has ", dimensions, " dimensions; 1 to ",
           kMostDimensions, " are allowed");
     }
     tensor.shape.reserve(dimensions);
@@ -318,7 +318,7 @@ class Parser {
       const auto size = read<std::uint64_t>("a tensor's shape");
       if (size == 0 ||
           size > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-        bad("tensor ", printable(tensor.name), " has a dimension of ", size, " elements");
+        bad("tensor ", quoted(tensor.name), " has a dimension of ", size, " elements");
       }
       tensor.shape.push_back(static_cast<std::int64_t>(size));
     }
@@ -329,24 +329,24 @@ class Parser {
                std::uint64_t offset, std::uint64_t alignment) const {
     const TensorType* type = find_tensor_type(tensor.type_id);
     if (type == nullptr) {
-      fail(ErrorCode::unsupported, "'", file_, "': tensor ", printable(tensor.name),
+      fail(ErrorCode::unsupported, "'", file_, "': tensor ", quoted(tensor.name),
            " has storage type ", tensor.type_id,
            ", which this version does not know; use another quantization of the model");
     }
     if (tensor.columns() % type->block_size != 0) {
-      bad("tensor ", printable(tensor.name), " has ", tensor.columns(),
+      bad("tensor ", quoted(tensor.name), " has ", tensor.columns(),
           " columns, not a multiple of ", type->name, "'s block of ", type->block_size);
     }
     const auto size = checked_tensor_bytes(*type, tensor.shape);
-    if (!size) bad("tensor ", printable(tensor.name), " has more elements than can be addressed");
+    if (!size) bad("tensor ", quoted(tensor.name), " has more elements than can be addressed");
     if (offset % alignment != 0) {
-      bad("tensor ", printable(tensor.name), " starts at offset ", offset,
+      bad("tensor ", quoted(tensor.name), " starts at offset ", offset,
           ", not a multiple of the alignment ", alignment);
     }
     const auto bytes = static_cast<std::uint64_t>(*size);
     const std::uint64_t available = bytes_.size() > data_begin ? bytes_.size() - data_begin : 0;
     if (offset > available || bytes > available - offset) {
-      bad("tensor ", printable(tensor.name), " (", bytes, " bytes at offset ", offset,
+      bad("tensor ", quoted(tensor.name), " (", bytes, " bytes at offset ", offset,
           " of the data) ends beyond the file's ", bytes_.size(),
           " bytes; it is cut short or damaged, download it again");
     }
@@ -360,8 +360,8 @@ class Parser {
               [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
     for (std::size_t i = 1; i < extents.size(); ++i) {
       if (extents[i].begin >= extents[i - 1].end) continue;
-      bad("tensors ", printable(tensors[extents[i - 1].tensor].name), " and ",
-          printable(tensors[extents[i].tensor].name), " overlap");
+      bad("tensors ", quoted(tensors[extents[i - 1].tensor].name), " and ",
+          quoted(tensors[extents[i].tensor].name), " overlap");
     }
   }
 

@@ -185,25 +185,30 @@ std::optional<T> load_as(GgufType type, const std::byte* from) {
   }
 }
 
-/// Text for a message: quoted, cut after 80 bytes, control characters escaped, so that a hostile
-/// name can neither break the line nor reach a terminal.
-inline std::string printable(std::string_view text) {
-  constexpr std::size_t kShown = 80;
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out = "'";
-  for (const char c : text.substr(0, kShown)) {
-    const auto code = static_cast<unsigned char>(c);
-    if (code < 0x20 || code == 0x7f) {
-      out += "\\x";
-      out += kDigits[code >> 4U];
-      out += kDigits[code & 15U];
-    } else {
-      out += c;
+struct Quoted {
+  std::string operator()(std::string_view text) const {
+    constexpr std::size_t kShown = 80;
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string out = "'";
+    for (const char c : text.substr(0, kShown)) {
+      const auto code = static_cast<unsigned char>(c);
+      if (code < 0x20 || code == 0x7f) {
+        out += "\\x";
+        out += kDigits[code >> 4U];
+        out += kDigits[code & 15U];
+      } else {
+        out += c;
+      }
     }
+    out += text.size() > kShown ? "...'" : "'";
+    return out;
   }
-  out += text.size() > kShown ? "...'" : "'";
-  return out;
-}
+};
+
+/// quoted(text): text for a message, quoted, cut after 80 bytes, control characters escaped, so
+/// that a hostile name can neither break the line nor reach a terminal. An object, because for a
+/// std::string overload resolution would prefer std::quoted to a function.
+inline constexpr Quoted quoted{};
 
 class Parser;
 
@@ -284,7 +289,7 @@ class GgufValue {
   /// The value for a message, e.g. "int32 -1", "string 'llama'", "array of 32000 string".
   std::string describe() const {
     if (is_array()) return detail::concat("array of ", count_, ' ', to_string(element_type_));
-    if (is_string()) return detail::concat("string ", gguf::printable(text()));
+    if (is_string()) return detail::concat("string ", gguf::quoted(text()));
     if (const auto flag = try_as<bool>()) return *flag ? "bool true" : "bool false";
     if (const auto whole = try_as<std::int64_t>()) {
       return detail::concat(to_string(type_), ' ', *whole);
