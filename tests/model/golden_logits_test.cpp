@@ -1,0 +1,131 @@
+// Every architecture and every format gives the logits that an independent float64 implementation
+// computed. Broken by a wrong weight, angle, mask, head mapping, cache row or norm.
+#include "tests/support/golden.hpp"
+
+namespace ingot {
+namespace {
+
+using test::all_logits;
+using test::relative_error;
+
+constexpr std::size_t kVocabulary = 512;
+
+struct DeviceBound {
+  std::string device;
+  double
+      bound;  // f32 weights and cache: a few hundred roundings of 2^-24 (cpu) or none (reference)
+};
+
+class ArchitectureTest : public ::testing::TestWithParam<std::tuple<std::string, DeviceBound>> {
+ protected:
+  void expect_golden(const std::vector<float>& logits, double bound) {
+    const auto error =
+        relative_error(logits, test::golden_logits(std::get<0>(GetParam())), kVocabulary);
+    EXPECT_LE(error.whole, bound);
+    EXPECT_LE(error.worst_row, bound);
+  }
+  std::shared_ptr<const Executable> load(DType cache = DType::F32) {
+    LoadOptions options = test::options_for(std::get<1>(GetParam()).device, cache);
+    options.max_sequences = 2;
+    return Executable::load(test::small_model(std::get<0>(GetParam())), options);
+  }
+  double bound() const { return std::get<1>(GetParam()).bound; }
+};
+
+TEST_P(ArchitectureTest, OneStepGivesTheGoldenLogits) {
+  Session session(load());
+  expect_golden(all_logits(session, session.open(), test::golden_tokens()), bound());
+}
+
+TEST_P(ArchitectureTest, APromptInChunksEqualsThePromptWhole) {
+  const auto executable = load();
+  for (const std::size_t chunk : {1, 7, 33}) {
+    Session session(executable);
+    expect_golden(all_logits(session, session.open(), test::golden_tokens(), chunk), bound());
+  }
+}
+
+TEST_P(ArchitectureTest, SequencesOfOneBatchDoNotSeeEachOther) {
+  Session session(load());
+  const auto tokens = test::golden_tokens();
+  const SequenceId golden = session.open();
+  const SequenceId other = session.open();
+  const std::vector<TokenId> reversed(tokens.rbegin(), tokens.rend());
+  const StepResult result = session.step(
+      {{other, std::span(reversed).first(31), Logits::all}, {golden, tokens, Logits::all}});
+  ASSERT_EQ(result.first_row[1], 31);
+  expect_golden({result.row(31).data(), result.row(31).data() + tokens.size() * kVocabulary},
+                bound());
+}
+
+TEST_P(ArchitectureTest, ACacheOfFewerBitsCostsLittle) {
+  // f16 keeps 11 bits: 2^-12 per stored element. q8_0 keeps 127 steps of the largest of 32
+  // elements: 0.5% of a typical element, averaged over the positions but not at the first ones, so
+  // that only the whole is bounded.
+  const auto golden = test::golden_logits(std::get<0>(GetParam()));
+  const auto tokens = test::golden_tokens();
+  Session half(load(DType::F16));
+  const auto half_error =
+      relative_error(all_logits(half, half.open(), tokens), golden, kVocabulary);
+  EXPECT_LE(half_error.worst_row, 2e-3);
+  Session eight(load(DType::Q8_0));
+  EXPECT_LE(relative_error(all_logits(eight, eight.open(), tokens), golden, kVocabulary).whole,
+            2e-2);
+}
+
+template <class Info>
+std::string case_name(const Info& parameter) {
+  std::string name = std::get<0>(parameter.param) + "_" + std::get<1>(parameter.param).device;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ArchitectureTest,
+                         ::testing::Combine(::testing::Values("llama", "llama-linear-rope",
+                                                              "llama3-rope-factors", "qwen2"),
+                                            ::testing::Values(DeviceBound{"reference", 1e-5},
+                                                              DeviceBound{"cpu", 1e-4})),
+                         [](const auto& info) { return case_name(info); });
+
+// Formats: models of shared fixtures, whose matrices are all of one type.
+class FormatLogitsTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    folder_ = test::fixtures() / "quant";
+    if (!std::filesystem::exists(folder_ / (GetParam() + ".gguf"))) {
+      GTEST_SKIP() << "needs the golden data " << folder_ / (GetParam() + ".gguf")
+                   << "; set INGOT_FIXTURES";
+    }
+  }
+  test::RelativeError error_on(const std::string& device) {
+    Session session(
+        Executable::load(Model::open(folder_ / (GetParam() + ".gguf")), test::options_for(device)));
+    const auto tokens = test::read_array<TokenId>(folder_ / "tokens.i32");
+    const auto golden = test::read_array<float>(folder_ / (GetParam() + ".logits.f32"));
+    return relative_error(all_logits(session, session.open(), tokens), golden, kVocabulary);
+  }
+  std::filesystem::path folder_;
+};
+
+TEST_P(FormatLogitsTest, ReferenceMatchesFloat64OfTheDecodedWeights) {
+  const auto error = error_on("reference");
+  EXPECT_LE(error.whole, 1e-5);
+  EXPECT_LE(error.worst_row, 1e-5);
+}
+
+TEST_P(FormatLogitsTest, CpuIsWithinWhatActivationRoundingExplains) {
+  // 16-bit weights keep f32 products; the others round activations to int8 in blocks of 32 when few
+  // rows are computed, 0.5% each (docs/numerics.md).
+  const bool products_in_f32 = GetParam() == "F16" || GetParam() == "BF16";
+  const auto error = error_on("cpu");
+  EXPECT_LE(error.worst_row, products_in_f32 ? 1e-4 : 2e-2);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FormatLogitsTest,
+                         ::testing::Values("F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1",
+                                           "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+                                           "IQ4_XS"),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace ingot

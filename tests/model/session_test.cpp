@@ -1,0 +1,295 @@
+// Sessions: what a caller may do with sequences, and that every refusal leaves them as they were.
+#include "ingot/session.hpp"
+
+#include <thread>
+
+#include "tests/support/golden.hpp"
+#include "tests/support/scratch_folder.hpp"
+
+namespace ingot {
+namespace {
+
+using test::all_logits;
+using test::golden_tokens;
+
+class SessionTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  std::shared_ptr<const Executable> load(std::int64_t max_sequences = 3, DType cache = DType::F16,
+                                         std::int64_t context = 256,
+                                         std::int64_t step_tokens = 512) {
+    LoadOptions options = test::options_for(GetParam(), cache);
+    options.max_sequences = max_sequences;
+    options.run.context = context;
+    options.step_tokens = step_tokens;
+    return Executable::load(test::small_model("llama"), options);
+  }
+  // Longer than a page, so that sharing, copying and rewinding cross a border.
+  static std::vector<TokenId> long_tokens(std::size_t count) {
+    const auto tokens = golden_tokens();
+    std::vector<TokenId> out;
+    while (out.size() < count) out.push_back(tokens[out.size() * 7 % tokens.size()]);
+    return out;
+  }
+  static std::vector<float> last_logits(Session& session, SequenceId sequence,
+                                        std::span<const TokenId> tokens) {
+    return session.step({{sequence, tokens}}).logits;
+  }
+};
+
+template <class Call>
+void expect_error(ErrorCode code, const std::string& part, Call call) {
+  try {
+    call();
+    FAIL() << "expected an Error with \"" << part << "\"";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+TEST_P(SessionTest, ForksGoTheirOwnWaysFromSharedPages) {
+  const auto executable = load();
+  const auto tokens = long_tokens(150);
+  const auto shared = std::span(tokens).first(100);  // in the middle of the second page
+  const auto left_tail = std::span(tokens).subspan(100, 30);
+  const auto right_tail = std::span(tokens).subspan(120, 30);
+
+  Session forked(executable);
+  const SequenceId left = forked.open();
+  forked.step({{left, shared}});
+  const SequenceId right = forked.fork(left);
+  EXPECT_EQ(forked.position(right), 100);
+  const auto left_logits = last_logits(forked, left, left_tail);
+  const auto right_logits = last_logits(forked, right, right_tail);
+
+  Session plain(executable);
+  for (const auto& [tail, expected] :
+       {std::pair{left_tail, left_logits}, {right_tail, right_logits}}) {
+    const SequenceId sequence = plain.open();
+    plain.step({{sequence, shared}});
+    EXPECT_EQ(last_logits(plain, sequence, tail), expected)
+        << "a fork changed what the other sequence sees";
+  }
+}
+
+TEST_P(SessionTest, RewindForgetsExactlyWhatCameAfter) {
+  Session session(load());
+  const auto tokens = long_tokens(140);
+  const SequenceId sequence = session.open();
+  session.step({{sequence, std::span(tokens).first(70)}});
+  const auto expected = last_logits(session, sequence, std::span(tokens).subspan(70, 10));
+  session.step({{sequence, std::span(tokens).subspan(90, 50)}});
+  EXPECT_EQ(session.rewind(sequence, 70), 70);
+  EXPECT_EQ(session.position(sequence), 70);
+  EXPECT_EQ(session.tokens(sequence).size(), 70U);
+  EXPECT_EQ(last_logits(session, sequence, std::span(tokens).subspan(70, 10)), expected);
+  EXPECT_EQ(session.rewind(sequence, 1000), 80) << "rewinding forward must not invent positions";
+  EXPECT_EQ(session.rewind(sequence, 0), 0);
+}
+
+TEST_P(SessionTest, LogitsOfChosenRowsAreThoseOfAllRows) {
+  Session session(load());
+  const auto tokens = golden_tokens();
+  const auto all = all_logits(session, session.open(), tokens);
+  const SequenceId a = session.open();
+  const SequenceId b = session.open();
+  const StepResult some = session.step(
+      {{a, tokens, Logits::none, {0, 5, 47}}, {b, std::span(tokens).first(9), Logits::last}});
+  ASSERT_EQ(some.rows(), 4);
+  EXPECT_EQ(some.first_row, (std::vector<std::int64_t>{0, 3}));
+  // Other rows in the step may change the order of sums by a little, not more.
+  const std::size_t rows[] = {0, 5, 47, 8};
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto expected = std::span(all).subspan(rows[i] * 512, 512);
+    EXPECT_LE(test::relative_error(some.row(static_cast<std::int64_t>(i)), expected, 512).whole,
+              1e-4);
+  }
+  session.rewind(a, 0);
+  EXPECT_EQ(session.step({{a, tokens, Logits::none}}).rows(), 0);
+}
+
+TEST_P(SessionTest, AStepLongerThanTheDeviceTakesIsSplitUnseen) {
+  const auto tokens = long_tokens(130);
+  Session whole(load(2, DType::F32));
+  Session split(load(2, DType::F32, 256, 16));
+  std::vector<float> results[2];
+  int index = 0;
+  for (Session* session : {&whole, &split}) {
+    const SequenceId a = session->open();
+    const SequenceId b = session->open();
+    results[index++] =
+        session
+            ->step({{a, tokens, Logits::all}, {b, std::span(tokens).subspan(3, 21), Logits::all}})
+            .logits;
+  }
+  ASSERT_EQ(results[0].size(), 151U * 512U);
+  EXPECT_LE(test::relative_error(results[1], results[0], 512).worst_row, 1e-4);
+}
+
+TEST_P(SessionTest, SaveAndRestoreGiveTheSameNextLogits) {
+  const test::ScratchFolder folder;
+  const auto executable = load(3, DType::Q8_0);
+  const auto tokens = long_tokens(90);
+  const auto next = std::span(tokens).subspan(77, 13);
+  Session session(executable);
+  const SequenceId sequence = session.open();
+  session.step({{sequence, std::span(tokens).first(77)}});
+  session.save(sequence, folder / "sequence.ingot");
+  const auto expected = last_logits(session, sequence, next);
+
+  Session later(executable);
+  const SequenceId restored = later.restore(folder / "sequence.ingot");
+  EXPECT_EQ(later.position(restored), 77);
+  EXPECT_TRUE(std::equal(tokens.begin(), tokens.begin() + 77, later.tokens(restored).begin()));
+  EXPECT_EQ(last_logits(later, restored, next), expected);
+}
+
+TEST_P(SessionTest, DamagedOrForeignSavedSequencesAreRefused) {
+  const test::ScratchFolder folder;
+  const auto path = folder / "sequence.ingot";
+  const auto tokens = golden_tokens();
+  Session session(load(3, DType::F16));
+  const SequenceId sequence = session.open();
+  session.step({{sequence, tokens}});
+  session.save(sequence, path);
+  const auto good = test::read_array<char>(path);
+  const auto refused = [&](const std::vector<char>& bytes, const std::string& why) {
+    std::ofstream(path, std::ios::binary)
+        .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    expect_error(ErrorCode::bad_file, why, [&] { session.restore(path); });
+  };
+  refused({}, "too early");
+  refused({good.begin(), good.begin() + 30}, "too early");
+  refused({good.begin(), good.end() - 1}, "bytes instead of");
+  auto bad = good;
+  bad[0] = 'X';
+  refused(bad, "not one");
+  bad = good;
+  bad[good.size() / 2] = static_cast<char>(bad[good.size() / 2] ^ 1);
+  refused(bad, "checksum");
+  EXPECT_EQ(session.position(sequence), static_cast<std::int64_t>(tokens.size()));
+}
+
+TEST_P(SessionTest, ASavedSequenceOfAnotherCacheTypeOrModelIsRefused) {
+  const test::ScratchFolder folder;
+  const auto path = folder / "sequence.ingot";
+  Session session(load(3, DType::F16));
+  const SequenceId sequence = session.open();
+  session.step({{sequence, golden_tokens()}});
+  session.save(sequence, path);
+  Session other_type(load(3, DType::Q8_0));
+  expect_error(ErrorCode::bad_file, "cache types", [&] { other_type.restore(path); });
+  Session other_model(
+      Executable::load(test::small_model("qwen2"), test::options_for(GetParam(), DType::F16)));
+  expect_error(ErrorCode::bad_file, "another model", [&] { other_model.restore(path); });
+}
+
+TEST_P(SessionTest, WrongRequestsAreRefusedAndChangeNothing) {
+  Session session(load(2, DType::F16, 64));
+  const auto tokens = golden_tokens();
+  const SequenceId sequence = session.open();
+  session.step({{sequence, std::span(tokens).first(20)}});
+  const auto unchanged = [&] { EXPECT_EQ(session.position(sequence), 20); };
+  const std::vector<TokenId> outside = {1, 512};
+  const std::vector<TokenId> negative = {-1};
+  const auto invalid = ErrorCode::invalid_argument;
+  expect_error(invalid, "512", [&] { session.step({{sequence, outside}}); });
+  expect_error(invalid, "-1", [&] { session.step({{sequence, negative}}); });
+  expect_error(invalid, "no tokens", [&] { session.step({{sequence, {}}}); });
+  expect_error(invalid, "not open", [&] { session.step({{SequenceId{99}, tokens}}); });
+  expect_error(invalid, "twice", [&] { session.step({{sequence, tokens}, {sequence, tokens}}); });
+  expect_error(invalid, "context of 64", [&] { session.step({{sequence, tokens}}); });
+  expect_error(invalid, "rows must ascend", [&] {
+    session.step({{sequence, std::span(tokens).first(4), Logits::none, {2, 2}}});
+  });
+  expect_error(invalid, "rows must ascend", [&] {
+    session.step({{sequence, std::span(tokens).first(4), Logits::none, {4}}});
+  });
+  expect_error(invalid, "cannot rewind", [&] { session.rewind(sequence, -1); });
+  unchanged();
+  session.open();
+  expect_error(invalid, "max_sequences", [&] { session.open(); });
+  expect_error(invalid, "max_sequences", [&] { session.fork(sequence); });
+  session.close(sequence);
+  expect_error(invalid, "not open", [&] { session.position(sequence); });
+}
+
+TEST_P(SessionTest, ACancelledStepLeavesTheSequenceWhereItWas) {
+  Session session(load(2, DType::F16, 256, 8));
+  const auto tokens = golden_tokens();
+  const SequenceId sequence = session.open();
+  const auto expected = last_logits(session, sequence, tokens);
+  session.rewind(sequence, 0);
+  session.step({{sequence, std::span(tokens).first(5)}});
+  std::stop_source source;
+  StepOptions options;
+  options.stop = source.get_token();
+  options.progress = [&](std::string_view, std::uint64_t done, std::uint64_t total) {
+    EXPECT_EQ(total, tokens.size());
+    if (done >= 16) source.request_stop();
+  };
+  expect_error(ErrorCode::cancelled, "cancelled", [&] {
+    session.step({{sequence, tokens}}, options);
+  });
+  EXPECT_EQ(session.position(sequence), 5);
+  EXPECT_EQ(session.tokens(sequence).size(), 5U);
+  const auto rest = last_logits(session, sequence, std::span(tokens).subspan(5));
+  EXPECT_LE(test::relative_error(rest, expected, 512).whole, 1e-4);
+}
+
+TEST_P(SessionTest, AThrowingTapEndsTheStepCleanly) {
+  Session session(load());
+  const auto tokens = golden_tokens();
+  const SequenceId sequence = session.open();
+  session.set_tap([](const TapEvent& event) {
+    if (event.name == "blk.1.ffn_out") fail(ErrorCode::cancelled, "enough of ", event.name);
+  });
+  expect_error(ErrorCode::cancelled, "blk.1.ffn_out", [&] { session.step({{sequence, tokens}}); });
+  EXPECT_EQ(session.position(sequence), 0);
+  session.set_tap({});
+  EXPECT_EQ(session.step({{sequence, tokens}}).rows(), 1);
+}
+
+TEST_P(SessionTest, TapsSeeEveryValueOnceAndTheirChangesCount) {
+  Session session(load());
+  const auto tokens = golden_tokens();
+  const auto before = last_logits(session, session.open(), tokens);
+  std::vector<std::string> names;
+  session.set_tap([&](const TapEvent& event) {
+    names.emplace_back(event.name);
+    EXPECT_EQ(event.data.size(), static_cast<std::size_t>(event.rows * event.columns));
+    if (event.name == "logits") {
+      for (float& x : event.data) x += 1;
+    }
+  });
+  const auto after = last_logits(session, session.open(), tokens);
+  ASSERT_FALSE(names.empty());
+  EXPECT_EQ(names.front(), "embedding");
+  EXPECT_EQ(names.back(), "logits");
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
+  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(after[i], before[i] + 1, 1e-4);
+}
+
+TEST_P(SessionTest, SessionsOfOneExecutableRunFromSeveralThreads) {
+  const auto executable = load();
+  const auto tokens = golden_tokens();
+  Session alone(executable);
+  const auto expected = all_logits(alone, alone.open(), tokens, 5);
+  std::vector<std::vector<float>> results(3);
+  std::vector<std::thread> threads;
+  for (auto& result : results) {
+    threads.emplace_back([&] {
+      Session session(executable);
+      result = all_logits(session, session.open(), tokens, 5);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (const auto& result : results) EXPECT_EQ(result, expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, SessionTest, ::testing::Values("reference", "cpu"),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace ingot
