@@ -1,0 +1,252 @@
+// ingot inspect: what a model file holds, for people (a summary) and scripts (--json).
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "commands.hpp"
+#include "ingot/session.hpp"
+#include "support/inspect_json.hpp"
+#include "support/load_options.hpp"
+#include "support/terminal.hpp"
+
+namespace ingot::tools {
+namespace {
+
+struct InspectArguments {
+  std::string model;
+  bool json = false;
+  bool program = false;
+};
+
+/// What can be said of a file; a vocabulary or an architecture this build does not run leaves gaps,
+/// each with its reason.
+struct Findings {
+  std::shared_ptr<const GgufFile> file;
+  std::shared_ptr<const Model> model;
+  std::string model_problem;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::string tokenizer_problem;
+  std::vector<std::pair<DType, std::uint64_t>> cache_bytes_per_token;
+};
+
+Findings examine(const std::string& path) {
+  Findings findings;
+  findings.file = GgufFile::open(path);
+  try {
+    findings.model = Model::from_file(findings.file);
+    LoadOptions options;
+    options.device = "reference";  // cache sizes are the format's, not the device's
+    findings.cache_bytes_per_token = plan_memory(*findings.model, options).cache_alternatives;
+  } catch (const Error& error) {
+    findings.model_problem = error.what();
+  }
+  try {
+    findings.tokenizer = Tokenizer::from_gguf(findings.file);
+  } catch (const Error& error) {
+    findings.tokenizer_problem = error.what();
+  }
+  return findings;
+}
+
+/// A line of the summary: a title in a column, then the text.
+std::string line(const std::string& title, const std::string& text) {
+  constexpr std::size_t kColumn = 14;
+  std::string start = title;
+  start.resize(std::max(kColumn, title.size() + 1), ' ');
+  return start + text + '\n';
+}
+
+/// `text` with spaces in front up to `width`.
+std::string right(const std::string& text, std::size_t width) {
+  return std::string(width > text.size() ? width - text.size() : 0, ' ') + text;
+}
+
+std::string human_count(std::uint64_t count) {
+  if (count >= 1000000000) return fixed(static_cast<double>(count) * 1e-9, 2) + " B";
+  if (count >= 1000000) return fixed(static_cast<double>(count) * 1e-6, 2) + " M";
+  return std::to_string(count);
+}
+
+std::string describe_spec(const ModelSpec& spec) {
+  const auto number = [](std::int64_t value) { return std::to_string(value); };
+  std::string text =
+      line("size", number(spec.layer_count) + " layers, hidden " + number(spec.hidden_size) +
+                       ", feed-forward " + number(spec.feed_forward_size) + ", " +
+                       number(spec.head_count) + " heads, " + number(spec.kv_head_count) +
+                       " kv heads, head size " + number(spec.key_size));
+  std::string rope =
+      "base " + fixed(spec.rope_base, 0) + ", " + number(spec.rotary_size) + " columns of a head";
+  const RopeScaling& scaling = spec.rope_scaling;
+  if (scaling.kind == RopeScaling::Kind::linear)
+    rope += ", linear scaling " + fixed(scaling.factor, 2);
+  if (scaling.kind == RopeScaling::Kind::yarn) {
+    rope +=
+        ", YaRN scaling " + fixed(scaling.factor, 2) + " from " + number(scaling.original_context);
+  }
+  text += line("rope", rope);
+  text += line("context", number(spec.context_length) + " tokens");
+  return text;
+}
+
+std::string describe_tokenizer(const Tokenizer& tokenizer) {
+  std::string text = line("vocabulary", std::to_string(tokenizer.vocabulary_size()) + " tokens, " +
+                                            std::string(tokenizer.model()) + ", pre-tokenizer " +
+                                            std::string(tokenizer.pre_tokenizer()) +
+                                            (tokenizer.adds_bos() ? ", adds BOS" : "") +
+                                            (tokenizer.adds_eos() ? ", adds EOS" : ""));
+  std::string special;
+  const auto add = [&](const char* name, const std::optional<TokenId>& id) {
+    if (!id) return;
+    special += (special.empty() ? "" : ", ") + std::string(name) + " " + std::to_string(*id) + " " +
+               std::string(tokenizer.raw_text(*id));
+  };
+  add("bos", tokenizer.bos());
+  add("eos", tokenizer.eos());
+  add("eot", tokenizer.eot());
+  add("eom", tokenizer.eom());
+  add("pad", tokenizer.pad());
+  const FimTokens& fim = tokenizer.fim();
+  add("fim prefix", fim.prefix);
+  add("fim suffix", fim.suffix);
+  add("fim middle", fim.middle);
+  add("fim pad", fim.pad);
+  add("repository", fim.repository);
+  add("file separator", fim.separator);
+  text += line("special", special.empty() ? "none" : special);
+  std::string ends;
+  for (const TokenId id : tokenizer.end_of_generation()) {
+    ends +=
+        (ends.empty() ? "" : ", ") + std::to_string(id) + " " + std::string(tokenizer.raw_text(id));
+  }
+  text += line("generation ends at", ends.empty() ? "no token" : ends);
+  return text;
+}
+
+std::string describe_tensors(const GgufFile& file) {
+  struct Share {
+    std::uint64_t tensors = 0;
+    std::uint64_t elements = 0;
+    std::uint64_t bytes = 0;
+  };
+  std::map<std::string, Share> shares;
+  Share all;
+  for (const GgufTensor& tensor : file.tensors()) {
+    for (Share* share : {&shares[type_name(tensor)], &all}) {
+      ++share->tensors;
+      share->elements += static_cast<std::uint64_t>(tensor.element_count());
+      share->bytes += tensor.data.size();
+    }
+  }
+  if (shares.empty()) return line("tensors", "none: a vocabulary-only file");
+  std::vector<std::pair<std::string, Share>> rows(shares.begin(), shares.end());
+  std::sort(rows.begin(), rows.end(),
+            [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
+  rows.emplace_back("all", all);
+  std::string text = line("type", " tensors      elements         bytes   share  bits each");
+  for (const auto& [name, share] : rows) {
+    const auto bytes = static_cast<double>(share.bytes);
+    text += line(name, right(std::to_string(share.tensors), 8) +
+                           right(human_count(share.elements), 14) +
+                           right(human_bytes(share.bytes), 14) +
+                           right(fixed(100 * bytes / static_cast<double>(all.bytes), 1) + "%", 8) +
+                           right(fixed(8 * bytes / static_cast<double>(share.elements), 2), 11));
+  }
+  return text;
+}
+
+std::string summary(const Findings& findings) {
+  const GgufFile& file = *findings.file;
+  std::string text = line("file", file.path() + ", GGUF version " + std::to_string(file.version()) +
+                                      ", " + human_bytes(file.total_bytes()));
+  const auto name = file.get_or("general.name", "");
+  if (!name.empty()) text += line("name", name);
+  text += line("architecture", file.get_or("general.architecture", "not named"));
+  std::uint64_t parameters = 0;
+  for (const GgufTensor& tensor : file.tensors()) {
+    parameters += static_cast<std::uint64_t>(tensor.element_count());
+  }
+  if (parameters != 0) text += line("parameters", human_count(parameters));
+  if (findings.model) text += describe_spec(findings.model->spec());
+  if (!findings.cache_bytes_per_token.empty()) {
+    std::string cache;
+    for (const auto& [type, bytes] : findings.cache_bytes_per_token) {
+      cache += (cache.empty() ? "" : ", ") + option_name(type) + " " + human_bytes(bytes);
+    }
+    text += line("cache", cache + " per token");
+  }
+  if (!findings.model_problem.empty()) text += line("not runnable", findings.model_problem);
+  text += findings.tokenizer ? describe_tokenizer(*findings.tokenizer)
+                             : line("no tokenizer", findings.tokenizer_problem);
+  return text + describe_tensors(file);
+}
+
+nlohmann::ordered_json json(const Findings& findings) {
+  nlohmann::ordered_json result = to_json(*findings.file);
+  if (findings.model) {
+    const ModelSpec& spec = findings.model->spec();
+    result["model"] = {{"architecture", spec.architecture},
+                       {"name", spec.name},
+                       {"layer_count", spec.layer_count},
+                       {"hidden_size", spec.hidden_size},
+                       {"feed_forward_size", spec.feed_forward_size},
+                       {"head_count", spec.head_count},
+                       {"kv_head_count", spec.kv_head_count},
+                       {"key_size", spec.key_size},
+                       {"value_size", spec.value_size},
+                       {"vocabulary_size", spec.vocabulary_size},
+                       {"context_length", spec.context_length},
+                       {"norm_epsilon", spec.norm_epsilon},
+                       {"rope_base", spec.rope_base},
+                       {"rotary_size", spec.rotary_size},
+                       {"parameter_count", spec.parameter_count}};
+  }
+  if (!findings.cache_bytes_per_token.empty()) {
+    nlohmann::ordered_json& cache = result["cache_bytes_per_token"];
+    for (const auto& [type, bytes] : findings.cache_bytes_per_token) {
+      cache[option_name(type)] = bytes;
+    }
+  }
+  if (!findings.model_problem.empty()) result["not_runnable"] = findings.model_problem;
+  return result;
+}
+
+int run(const InspectArguments& arguments) {
+  if (arguments.json && arguments.program) {
+    throw UsageError("--json and --program are two different outputs; give one");
+  }
+  if (arguments.program) {
+    std::string text = Model::open(arguments.model)->program_text();
+    if (!text.empty() && text.back() != '\n') text += '\n';
+    print(text);
+    return kSuccess;
+  }
+  const Findings findings = examine(arguments.model);
+  if (arguments.json) {
+    // Strings of a file need not be UTF-8; JSON's must.
+    print(json(findings).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + '\n');
+  } else {
+    print(summary(findings));
+  }
+  return kSuccess;
+}
+
+}  // namespace
+
+Command add_inspect(CLI::App& app) {
+  auto arguments = std::make_shared<InspectArguments>();
+  CLI::App* command = app.add_subcommand(
+      "inspect", "Describe a model file: sizes, types, tokens, memory; or a vocabulary-only file");
+  add_model_argument(*command, arguments->model);
+  command->add_flag("--json", arguments->json,
+                    "All metadata and tensors as JSON; arrays of more than 16 elements are cut and "
+                    "their length given");
+  command->add_flag("--program", arguments->program,
+                    "The instructions that compute the model's logits");
+  return {command, [arguments] { return run(*arguments); }};
+}
+
+}  // namespace ingot::tools

@@ -1,0 +1,72 @@
+// The ingot program: finds the subcommand and turns what goes wrong into one line on stderr and an
+// exit code: 0 success, 1 failure, 2 bad usage, 130 interrupted.
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "commands.hpp"
+#include "ingot/error.hpp"
+
+namespace {
+
+using namespace ingot::tools;
+
+/// Prints one line, whatever the message has in it.
+void complain(std::string message) {
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  message = "ingot: " + message + "\n";
+  std::fputs(message.c_str(), stderr);
+}
+
+int run_program(int argc, char** argv) {
+  CLI::App app("Ingot runs coding language models (GGUF files) on your own hardware.", "ingot");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "ingot " INGOT_VERSION);
+  app.footer(
+      "ingot COMMAND --help describes a command. Exit codes: 0 success, 1 failure, 2 bad "
+      "usage, 130 interrupted.");
+  const std::vector<Command> commands = {
+      add_run(app),        add_logits(app),     add_diff(app),
+      add_tokenize(app),   add_dequantize(app), add_inspect(app),
+      add_perplexity(app), add_quantize(app),   add_devices(app)};
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);  // --help and --version, on stdout
+  } catch (const CLI::ParseError& error) {
+    const auto used = app.get_subcommands();
+    const std::string name = used.empty() ? "ingot" : "ingot " + used.front()->get_name();
+    complain(std::string(error.what()) + " (see " + name + " --help)");
+    return kBadUsage;
+  }
+  for (const Command& command : commands) {
+    if (!command.parser->parsed()) continue;
+    try {
+      return command.run();
+    } catch (const UsageError& error) {
+      complain(std::string(error.what()) + " (see ingot " + command.parser->get_name() +
+               " --help)");
+      return kBadUsage;
+    }
+  }
+  return kBadUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run_program(argc, argv);
+  } catch (const ingot::Error& error) {
+    complain(error.what());
+    return error.code() == ingot::ErrorCode::cancelled ? kInterrupted : kFailure;
+  } catch (const std::bad_alloc&) {
+    complain("out of memory");
+  } catch (const std::exception& error) {
+    complain(std::string("unexpected failure: ") + error.what());
+  }
+  return kFailure;
+}

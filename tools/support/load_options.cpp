@@ -1,0 +1,98 @@
+#include "support/load_options.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <chrono>
+#include <utility>
+
+#include "support/terminal.hpp"
+
+namespace ingot::tools {
+namespace {
+
+constexpr std::array kCacheTypes = {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0};
+
+void add_cache_option(CLI::App& command, const std::string& name, const std::string& what,
+                      DType& type) {
+  std::string names;
+  for (const DType allowed : kCacheTypes) {
+    names += (names.empty() ? "" : "|") + option_name(allowed);
+  }
+  command
+      .add_option_function<std::string>(
+          name,
+          [&type, name, names](const std::string& text) {
+            const auto parsed = parse_dtype(text);
+            if (!parsed ||
+                std::find(kCacheTypes.begin(), kCacheTypes.end(), *parsed) == kCacheTypes.end()) {
+              throw CLI::ValidationError(name, "'" + text + "' is none of " + names);
+            }
+            type = *parsed;
+          },
+          "Type of the cached " + what + ": " + names)
+      ->type_name("TYPE")
+      ->default_str(option_name(type));
+}
+
+}  // namespace
+
+std::string option_name(DType type) {
+  std::string name(to_string(type));
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return name;
+}
+
+void add_model_argument(CLI::App& command, std::string& path) {
+  command.add_option("MODEL", path, "GGUF file (of a split model, the first part)")
+      ->required()
+      ->type_name("FILE");
+}
+
+CLI::Validator device_name() {
+  return CLI::IsMember({"reference", "cpu", "cuda", "vulkan"}).description("");
+}
+
+void add_cache_options(CLI::App& command, StateTypes& types) {
+  add_cache_option(command, "--cache-type-k", "keys", types.key);
+  add_cache_option(command, "--cache-type-v", "values", types.value);
+}
+
+void add_device_options(CLI::App& command, LoadOptions& options) {
+  command.add_option("--device", options.device, "reference, cpu, cuda or vulkan")
+      ->check(device_name())
+      ->type_name("NAME")
+      ->capture_default_str();
+  command
+      .add_option("-t,--threads", options.compile.threads,
+                  "Threads; 0: as many as this process may use")
+      ->check(CLI::Range(0, 4096).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+std::shared_ptr<const Executable> load(std::shared_ptr<const Model> model, LoadOptions options,
+                                       const Interrupt& interrupt, double* seconds) {
+  const auto start = std::chrono::steady_clock::now();
+  ProgressBar bar;
+  options.compile.progress = [&](std::string_view what, std::uint64_t done, std::uint64_t total) {
+    interrupt.check();
+    bar.update(what, done, total);
+  };
+  auto executable = Executable::load(std::move(model), options);
+  interrupt.check();
+  if (seconds != nullptr) {
+    *seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  return executable;
+}
+
+std::string plan_line(const MemoryPlan& plan) {
+  return plan.device + ", weights " + human_bytes(plan.weights_bytes) + ", cache " +
+         human_bytes(plan.cache_bytes) + " (" + option_name(plan.cache.key) + "/" +
+         option_name(plan.cache.value) + ", context " + std::to_string(plan.context) + " of " +
+         std::to_string(plan.model_context) + "), scratch " + human_bytes(plan.scratch_bytes);
+}
+
+}  // namespace ingot::tools
