@@ -19,10 +19,6 @@ bool is_aligned(const std::byte* data) {
 
 }  // namespace
 
-std::uint64_t packed_bytes(const Tensor& tensor, const KernelTable& table) {
-  return table.format(tensor.type).pack == nullptr ? 0 : tensor.bytes();
-}
-
 PackedWeights::PackedWeights(const Program& program, std::shared_ptr<const Weights> weights,
                              const KernelTable& table, const Progress& progress)
     : weights_(std::move(weights)) {

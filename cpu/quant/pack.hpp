@@ -12,9 +12,6 @@
 
 namespace ingot::cpu {
 
-/// Bytes that a tensor's own copy takes; 0 if it is used where it lies in the file.
-std::uint64_t packed_bytes(const Tensor& tensor, const KernelTable& table);
-
 class PackedWeights {
  public:
   /// Packs every tensor that the target wants in another order; the others stay in the file, which

@@ -1,0 +1,97 @@
+#include "cpu/executable.hpp"
+
+#include <algorithm>
+
+#include "cpu/runner.hpp"
+#include "cpu/threads/processor_count.hpp"
+#include "ingot/error.hpp"
+
+namespace ingot::cpu {
+namespace {
+
+// Work space is handed out in whole cache lines.
+std::uint64_t floats_of(std::uint64_t bytes) {
+  return (bytes + 63) / 64 * 16;
+}
+
+}  // namespace
+
+std::vector<CompiledInstruction> compile_instructions(const BuildContext& context) {
+  std::vector<CompiledInstruction> out;
+  out.reserve(context.program.instructions.size());
+  for (const Instruction& instruction : context.program.instructions) {
+    Built built = build(instruction, context);
+    if (const auto* refused = std::get_if<Unsupported>(&built)) {
+      fail(ErrorCode::unsupported, "device cpu cannot run instruction ", name_of(instruction), ": ",
+           refused->reason);
+    }
+    out.push_back({std::get<Kernels>(std::move(built)), operands(instruction).writes});
+  }
+  return out;
+}
+
+int thread_count(const CompileOptions& options) {
+  constexpr int kMost = 4096;
+  if (options.threads < 0 || options.threads > kMost) {
+    fail(ErrorCode::invalid_argument, options.threads, " threads; give 1 to ", kMost,
+         ", or 0 for as many as this process may use");
+  }
+  if (options.host_executor != nullptr) {
+    const int given = std::clamp(options.host_executor->concurrency(), 1, kMost);
+    return options.threads > 0 ? std::min(options.threads, given) : given;
+  }
+  return options.threads > 0 ? options.threads : usable_processors();
+}
+
+ScratchPlan plan_scratch(const Program& program,
+                         const std::vector<CompiledInstruction>& instructions,
+                         const StepLimits& limits, int threads) {
+  ScratchPlan plan;
+  plan.arena = plan_arena(program, limits.tokens, limits.outputs);
+  plan.threads = threads;
+  for (const CompiledInstruction& instruction : instructions) {
+    for (const auto& kernel : instruction.kernels) {
+      const WorkSpace space = kernel->work_space(limits);
+      plan.shared_floats = std::max(plan.shared_floats, floats_of(space.shared_bytes));
+      plan.worker_floats = std::max(plan.worker_floats, floats_of(space.worker_bytes));
+    }
+  }
+  return plan;
+}
+
+Executable::Executable(std::shared_ptr<const Program> program,
+                       std::shared_ptr<const Weights> weights, const KernelTable& table,
+                       const CompileOptions& options)
+    : program_(std::move(program)),
+      table_(table),
+      weights_(*program_, std::move(weights), table, options.progress),
+      instructions_(compile_instructions({*program_, table_, &weights_})),
+      threads_(thread_count(options)),
+      host_executor_(options.host_executor) {
+  if (host_executor_ == nullptr) {
+    pool_ = std::make_unique<ThreadPool>(threads_, options.pin_threads);
+  }
+}
+
+std::unique_ptr<Runner> Executable::new_runner(const StepLimits& limits, const StateTypes& types,
+                                               std::int64_t page_count) {
+  return std::make_unique<CpuRunner>(shared_from_this(), limits, types, page_count);
+}
+
+Executable::StepLock::StepLock(Executable& executable) : executable_(executable) {
+  const std::thread::id self = std::this_thread::get_id();
+  if (executable_.stepper_.load(std::memory_order_relaxed) == self) {
+    fail(ErrorCode::invalid_argument,
+         "a step of this model was started from inside another one; start it after the tap or "
+         "callback has returned");
+  }
+  executable_.stepping_.lock();
+  executable_.stepper_.store(self, std::memory_order_relaxed);
+}
+
+Executable::StepLock::~StepLock() {
+  executable_.stepper_.store(std::thread::id{}, std::memory_order_relaxed);
+  executable_.stepping_.unlock();
+}
+
+}  // namespace ingot::cpu

@@ -1,0 +1,183 @@
+#include "src/ops/attention.hpp"
+
+#include <algorithm>
+
+#include "cpu/ops/build.hpp"
+
+namespace ingot::cpu {
+namespace {
+
+// What both kernels know of the instruction.
+struct Shape {
+  Shape(const ops::Attention& op, const BuildContext& context)
+      : table(&context.table),
+        query(op.query),
+        out(op.out),
+        state(op.state),
+        heads(op.head_count),
+        kv_heads(context.program.state(op.state).kv_head_count),
+        key_size(context.program.state(op.state).key_size),
+        value_size(context.program.state(op.state).value_size),
+        window(op.window),
+        context_splits(divide_up(context.program.context, kSplitTokens)),
+        scale(static_cast<float>(op.scale)),
+        soft_cap(static_cast<float>(op.soft_cap)),
+        sinks(context.vector(op.sinks)) {}
+
+  /// Query heads of a KV head, in how many groups, of how many heads each.
+  std::int64_t share() const { return heads / kv_heads; }
+  std::int64_t groups_per_kv_head() const { return divide_up(share(), kQueryHeads); }
+
+  std::int64_t split_floats() const { return kSplitHeadFloats + padded(value_size); }
+
+  /// Splits of the longest sequence, 1 if the step is not split: few rows alone give too few tasks
+  /// for the threads, many rows need no more.
+  std::int64_t splits(const StepContext& step) const noexcept {
+    if (step.input.rows(Rows::tokens) > kSplitRows) return 1;
+    std::int64_t longest = 1;
+    for (const RowBlock& block : step.row_blocks) {
+      longest = std::max(longest, divide_up(block.first_position + block.rows, kSplitTokens));
+    }
+    // A sequence longer than the program was written for has no space for its splits.
+    return longest <= context_splits ? longest : 1;
+  }
+
+  const KernelTable* table;
+  ValueId query;
+  ValueId out;
+  StateId state;
+  std::int64_t heads;
+  std::int64_t kv_heads;
+  std::int64_t key_size;
+  std::int64_t value_size;
+  std::int64_t window;
+  std::int64_t context_splits;
+  float scale;
+  float soft_cap;
+  const float* sinks;
+};
+
+// The widest row that a block type pads a row of `size` to.
+constexpr std::int64_t kWidestBlock = 32;
+std::int64_t stored_at_most(std::int64_t size) {
+  return divide_up(size, kWidestBlock) * kWidestBlock;
+}
+
+class AttendKernel final : public Kernel {
+ public:
+  explicit AttendKernel(const Shape& shape) : shape_(shape) {}
+
+  WorkSpace work_space(const StepLimits& limits) const override {
+    const std::int64_t rows = std::min(limits.tokens, kSplitRows);
+    const std::int64_t shared = rows * shape_.heads * shape_.context_splits * shape_.split_floats();
+    const std::int64_t worker =
+        attend_floats(stored_at_most(shape_.key_size), stored_at_most(shape_.value_size));
+    return {static_cast<std::uint64_t>(shared) * sizeof(float),
+            static_cast<std::uint64_t>(worker) * sizeof(float)};
+  }
+
+  std::int64_t task_count(const StepContext& step) const noexcept override {
+    return static_cast<std::int64_t>(step.row_blocks.size()) * shape_.splits(step) *
+           shape_.kv_heads * shape_.groups_per_kv_head();
+  }
+
+  void run(const StepContext& step, float* worker_space,
+           std::int64_t task) const noexcept override {
+    const std::int64_t splits = shape_.splits(step);
+    const std::int64_t groups = shape_.groups_per_kv_head();
+    const std::int64_t split = task % splits;
+    task /= splits;
+    const std::int64_t group = task % groups;
+    task /= groups;
+    const std::int64_t kv_head = task % shape_.kv_heads;
+    // The last rows of a prompt see the most: handed out first, they leave no long tail.
+    const RowBlock& block = step.row_blocks[step.row_blocks.size() - 1 -
+                                            static_cast<std::size_t>(task / shape_.kv_heads)];
+
+    const std::int64_t head = kv_head * shape_.share() + group * kQueryHeads;
+    Attend arguments;
+    arguments.query = step.value(shape_.query) + block.first_row * shape_.heads * shape_.key_size +
+                      head * shape_.key_size;
+    arguments.query_stride = shape_.heads * shape_.key_size;
+    arguments.rows = block.rows;
+    arguments.heads = std::min(kQueryHeads, shape_.share() - group * kQueryHeads);
+    arguments.keys = pages_of(step.states.keys(shape_.state), kv_head);
+    arguments.values = pages_of(step.states.values(shape_.state), kv_head);
+    arguments.pages = block.pages;
+    arguments.first_position = block.first_position;
+    arguments.end = block.first_position + block.rows;
+    arguments.window = shape_.window;
+    arguments.scale = shape_.scale;
+    arguments.soft_cap = shape_.soft_cap;
+    if (splits == 1) {
+      arguments.sinks = shape_.sinks == nullptr ? nullptr : shape_.sinks + head;
+      arguments.out = step.value(shape_.out) + block.first_row * shape_.heads * shape_.value_size +
+                      head * shape_.value_size;
+      arguments.out_stride = shape_.heads * shape_.value_size;
+    } else {
+      // A sequence shorter than the longest has empty splits: they say that they saw nothing.
+      arguments.begin = split * kSplitTokens;
+      arguments.end = std::min(arguments.end, arguments.begin + kSplitTokens);
+      const std::int64_t floats = shape_.split_floats();
+      arguments.split_stride = splits * floats;
+      arguments.split_row_stride = shape_.heads * splits * floats;
+      arguments.split = step.shared + block.first_row * arguments.split_row_stride +
+                        head * arguments.split_stride + split * floats;
+    }
+    arguments.work = worker_space;
+    shape_.table->attend(arguments);
+  }
+
+ private:
+  HeadPages pages_of(const StateRows& rows, std::int64_t kv_head) const {
+    HeadPages out;
+    out.first = rows.row(0, kv_head, 0);
+    out.page_stride = static_cast<std::int64_t>(rows.row_bytes) * kPageTokens * rows.kv_head_count;
+    out.row_bytes = static_cast<std::int64_t>(rows.row_bytes);
+    out.size = rows.size;
+    out.format = &shape_.table->format(rows.type);
+    out.stored_size = divide_up(rows.size, out.format->block_size) * out.format->block_size;
+    return out;
+  }
+
+  Shape shape_;
+};
+
+// A task is a row: its heads' splits are merged.
+class MergeKernel final : public Kernel {
+ public:
+  explicit MergeKernel(const Shape& shape) : shape_(shape) {}
+
+  std::int64_t task_count(const StepContext& step) const noexcept override {
+    return shape_.splits(step) > 1 ? step.input.rows(Rows::tokens) : 0;
+  }
+
+  void run(const StepContext& step, float*, std::int64_t task) const noexcept override {
+    const std::int64_t splits = shape_.splits(step);
+    const std::int64_t floats = shape_.split_floats();
+    for (std::int64_t head = 0; head < shape_.heads; ++head) {
+      const std::int64_t at = task * shape_.heads + head;
+      shape_.table->merge_splits({.splits = step.shared + at * splits * floats,
+                                  .stride = floats,
+                                  .count = splits,
+                                  .size = shape_.value_size,
+                                  .sink = shape_.sinks == nullptr ? nullptr : shape_.sinks + head,
+                                  .out = step.value(shape_.out) + at * shape_.value_size});
+    }
+  }
+
+ private:
+  Shape shape_;
+};
+
+}  // namespace
+
+Built build(const ops::Attention& op, const BuildContext& context) {
+  const Shape shape(op, context);
+  Kernels kernels;
+  kernels.push_back(std::make_unique<const AttendKernel>(shape));
+  kernels.push_back(std::make_unique<const MergeKernel>(shape));
+  return kernels;
+}
+
+}  // namespace ingot::cpu

@@ -1,0 +1,181 @@
+#include "cpu/runner.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <exception>
+
+#include "cpu/ops/attention.hpp"
+#include "cpu/threads/barrier.hpp"
+#include "ingot/error.hpp"
+
+namespace ingot::cpu {
+
+void CpuRunner::FreeMemory::operator()(float* memory) const {
+  std::free(memory);
+}
+
+CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& limits,
+                     const StateTypes& types, std::int64_t page_count)
+    : executable_(std::move(executable)),
+      limits_(limits),
+      plan_(plan_scratch(executable_->program(), executable_->instructions(), limits,
+                         executable_->threads())),
+      states_(executable_->program().states, types, page_count) {
+  // Not cleared: the system hands out pages when they are first written, so a runner whose limits
+  // are never reached does not pay for them.
+  const std::uint64_t bytes = std::max<std::uint64_t>(64, (plan_.bytes() + 63) / 64 * 64);
+  memory_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
+  if (memory_ == nullptr) {
+    fail(ErrorCode::out_of_memory, "no memory for the ", bytes, " bytes that steps of ",
+         limits.tokens, " tokens need; ask for shorter steps");
+  }
+  for (const std::uint64_t offset : plan_.arena.offsets) values_.push_back(memory_.get() + offset);
+  std::size_t kernels = 0;
+  for (const CompiledInstruction& instruction : executable_->instructions()) {
+    kernels += std::max<std::size_t>(1, instruction.kernels.size());
+  }
+  phases_.reserve(kernels);
+  next_task_ = std::vector<std::atomic<std::int64_t>>(kernels);
+  row_blocks_.reserve(static_cast<std::size_t>(divide_up(limits.tokens, kQueryRows)) +
+                      static_cast<std::size_t>(limits.sequences));
+}
+
+std::span<const float> CpuRunner::step(const StepInput& input, const Tap& tap) {
+  check(input);
+  const Executable::StepLock lock(*executable_);
+  place_row_blocks(input);
+  const StepContext context{input, states_, values_, row_blocks_,
+                            memory_.get() + plan_.arena.elements};
+  place_phases(context, tap != nullptr);
+  ran_on_ = executable_->table().running();
+  if (executable_->host_executor() != nullptr) {
+    run_on_host(context, tap);
+  } else {
+    run_on_pool(context, tap);
+  }
+  const Program& program = executable_->program();
+  const std::int64_t logits = input.rows(Rows::outputs) * program.value(program.logits).columns;
+  return {context.value(program.logits), static_cast<std::size_t>(logits)};
+}
+
+void CpuRunner::check(const StepInput& input) const {
+  const auto sequences = static_cast<std::int64_t>(input.sequences.size());
+  if (input.rows(Rows::tokens) < 1 || input.rows(Rows::tokens) > limits_.tokens ||
+      input.rows(Rows::outputs) > limits_.outputs || sequences > limits_.sequences) {
+    fail(ErrorCode::internal, "a step of ", input.rows(Rows::tokens), " tokens, ",
+         input.rows(Rows::outputs), " outputs and ", sequences,
+         " sequences is outside of the limits of its runner: ", limits_.tokens, ", ",
+         limits_.outputs, ", ", limits_.sequences);
+  }
+}
+
+void CpuRunner::place_row_blocks(const StepInput& input) {
+  row_blocks_.clear();
+  for (const StepSequence& sequence : input.sequences) {
+    for (std::int64_t r = 0; r < sequence.row_count; r += kQueryRows) {
+      RowBlock block;
+      block.sequence = &sequence;
+      block.pages = input.page_table.data() + sequence.page_table_offset;
+      block.first_row = sequence.first_row + r;
+      block.rows = std::min(kQueryRows, sequence.row_count - r);
+      block.first_position = sequence.cached + r;
+      row_blocks_.push_back(block);
+    }
+  }
+}
+
+void CpuRunner::place_phases(const StepContext& step, bool tapped) {
+  phases_.clear();
+  const auto& instructions = executable_->instructions();
+  for (std::size_t i = 0; i < instructions.size(); ++i) {
+    for (const auto& kernel : instructions[i].kernels) {
+      const std::int64_t tasks = kernel->task_count(step);
+      if (tasks > 0) phases_.push_back({kernel.get(), tasks, -1});
+    }
+    if (!tapped) continue;
+    // A tap sees every instruction, also one that had nothing to do.
+    if (phases_.empty() || phases_.back().ends_instruction >= 0) phases_.push_back({});
+    phases_.back().ends_instruction = static_cast<int>(i);
+  }
+  for (std::size_t p = 0; p < phases_.size(); ++p)
+    next_task_[p].store(0, std::memory_order_relaxed);
+}
+
+float* CpuRunner::worker_space(int worker) const {
+  return memory_.get() + plan_.arena.elements + plan_.shared_floats +
+         plan_.worker_floats * static_cast<std::uint64_t>(worker);
+}
+
+void CpuRunner::run_tasks(const StepContext& step, std::size_t phase, int worker) noexcept {
+  const Phase& work = phases_[phase];
+  std::atomic<std::int64_t>& next = next_task_[phase];
+  while (true) {
+    const std::int64_t task = next.fetch_add(1, std::memory_order_relaxed);
+    if (task >= work.tasks) return;
+    work.kernel->run(step, worker_space(worker), task);
+  }
+}
+
+void CpuRunner::run_on_pool(const StepContext& step, const Tap& tap) {
+  ThreadPool& pool = executable_->pool();
+  Barrier barrier(pool.size(), pool.spin_time());
+  std::exception_ptr failure;  // set by worker 0 only, read by others behind a barrier
+  pool.run([&](int worker) {
+    for (std::size_t p = 0; p < phases_.size(); ++p) {
+      const Phase& phase = phases_[p];
+      const bool is_small = phase.tasks <= 1;
+      if (!is_small || worker == 0) run_tasks(step, p, worker);
+      if (phase.ends_instruction < 0) {
+        // Neighbours of one task each are both worker 0's: nothing to wait for in between. Behind
+        // the last phase the pool itself waits.
+        const bool is_last = p + 1 == phases_.size();
+        if (!is_last && !(is_small && phases_[p + 1].tasks <= 1)) barrier.wait();
+        continue;
+      }
+      barrier.wait();
+      if (worker == 0) {
+        try {
+          call_tap(step, tap, phase.ends_instruction);
+        } catch (...) {
+          failure = std::current_exception();
+        }
+      }
+      barrier.wait();
+      if (failure != nullptr) return;
+    }
+  });
+  if (failure != nullptr) std::rethrow_exception(failure);
+}
+
+// Each kernel is a call of its own: barriers inside the host's tasks would wait for ever if the
+// host ran them one after the other.
+void CpuRunner::run_on_host(const StepContext& step, const Tap& tap) {
+  HostExecutor& host = *executable_->host_executor();
+  for (std::size_t p = 0; p < phases_.size(); ++p) {
+    const Phase& phase = phases_[p];
+    const auto workers =
+        static_cast<int>(std::min<std::int64_t>(executable_->threads(), phase.tasks));
+    if (workers <= 1) {
+      run_tasks(step, p, 0);
+    } else {
+      host.parallel(workers, [&](int worker) { run_tasks(step, p, worker); });
+    }
+    if (phase.ends_instruction >= 0) call_tap(step, tap, phase.ends_instruction);
+  }
+}
+
+void CpuRunner::call_tap(const StepContext& step, const Tap& tap, int instruction) const {
+  const Program& program = executable_->program();
+  const auto& writes = executable_->instructions()[static_cast<std::size_t>(instruction)].writes;
+  for (const ValueId id : writes) {
+    const Value& value = program.value(id);
+    const std::int64_t rows = step.input.rows(value.rows);
+    tap({.instruction = instruction,
+         .name = value.name,
+         .rows = rows,
+         .columns = value.columns,
+         .data = {step.value(id), static_cast<std::size_t>(rows * value.columns)}});
+  }
+}
+
+}  // namespace ingot::cpu

@@ -1,0 +1,63 @@
+// A session's side of the CPU executor: its arena, work space and cache pages.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "cpu/executable.hpp"
+#include "cpu/ops/kernel.hpp"
+#include "src/device/device.hpp"
+#include "src/state/host_pool.hpp"
+
+namespace ingot::cpu {
+
+class CpuRunner final : public Runner {
+ public:
+  /// Error out_of_memory when arena, work space or pages do not fit.
+  CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& limits,
+            const StateTypes& types, std::int64_t page_count);
+
+  std::span<const float> step(const StepInput& input, const Tap& tap) override;
+  StatePool& states() override { return states_; }
+
+  /// Bytes allocated beside the states: what Device::scratch_bytes promised.
+  std::uint64_t scratch_bytes() const { return plan_.bytes(); }
+
+  /// The target whose code the last step ran; "" before the first.
+  std::string_view ran_on() const { return ran_on_; }
+
+ private:
+  /// A kernel with something to do in this step, or the end of a tapped instruction.
+  struct Phase {
+    const Kernel* kernel = nullptr;
+    std::int64_t tasks = 0;
+    int ends_instruction = -1;  ///< index, if this is its last kernel
+  };
+
+  struct FreeMemory {
+    void operator()(float* memory) const;
+  };
+
+  void check(const StepInput& input) const;
+  void place_row_blocks(const StepInput& input);
+  void place_phases(const StepContext& step, bool tapped);
+  void run_tasks(const StepContext& step, std::size_t phase, int worker) noexcept;
+  void run_on_pool(const StepContext& step, const Tap& tap);
+  void run_on_host(const StepContext& step, const Tap& tap);
+  void call_tap(const StepContext& step, const Tap& tap, int instruction) const;
+  float* worker_space(int worker) const;
+
+  std::shared_ptr<Executable> executable_;
+  StepLimits limits_;
+  ScratchPlan plan_;
+  HostPool states_;
+  std::unique_ptr<float, FreeMemory> memory_;  ///< arena, shared space, threads' spaces
+  std::vector<float*> values_;                 ///< per value of the program
+  std::vector<RowBlock> row_blocks_;
+  std::vector<Phase> phases_;
+  std::vector<std::atomic<std::int64_t>> next_task_;  ///< per phase
+  std::string_view ran_on_;
+};
+
+}  // namespace ingot::cpu
