@@ -42,7 +42,7 @@ inline constexpr std::uint32_t kMostDimensions = 4;
 inline constexpr int kDeepestArray = 8;
 
 /// Room made ahead for a claimed count; beyond it vectors grow as the items are really found.
-inline constexpr std::uint64_t kMostReserved = std::uint64_t{1} << 18U;
+inline constexpr std::uint64_t kMostReserved = std::uint64_t{1} << 20U;
 
 using Metadata = std::vector<std::pair<std::string, GgufValue>>;
 
