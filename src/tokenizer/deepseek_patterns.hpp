@@ -72,12 +72,25 @@ inline constexpr std::array kDeepSeek3EastAsian = std::to_array<CodeRange>({
     {0x4E00, 0x9FA5},
 });
 
+/// The set's ASCII part as a table: most of source code is looked up there.
+template <const auto& ranges>
+inline constexpr auto kAsciiOf = [] {
+  std::array<bool, 128> table{};
+  for (char32_t code = 0; code < table.size(); ++code) table[code] = contains(ranges, code);
+  return table;
+}();
+
+template <const auto& ranges>
+constexpr bool is_in(char32_t code) {
+  return code < 0x80 ? kAsciiOf<ranges>[code] : contains(ranges, code);
+}
+
 /// A run of the characters of a set.
 template <const auto& ranges>
 std::size_t match_set(const CharClasses&, std::string_view text, std::size_t at) {
   while (at < text.size()) {
     const Char c = decode_char(text, at);
-    if (!contains(ranges, c.code)) break;
+    if (!is_in<ranges>(c.code)) break;
     at += c.size;
   }
   return at;
@@ -87,7 +100,7 @@ std::size_t match_set(const CharClasses&, std::string_view text, std::size_t at)
 template <const auto& ranges>
 std::size_t match_spaced_set(const CharClasses& classes, std::string_view text, std::size_t at) {
   return match_spaced_run(classes, text, at,
-                          [](char32_t code, CharClass) { return contains(ranges, code); });
+                          [](char32_t code, CharClass) { return is_in<ranges>(code); });
 }
 
 /// \s? and a run of one class.

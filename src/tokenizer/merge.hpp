@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "ingot/error.hpp"
@@ -65,8 +67,48 @@ void merge_short(std::vector<Symbol>& symbols, const JoinOf& join_of) {
   symbols.resize(count);
 }
 
-/// O(n log n): a heap of (rank, position) over a linked list. A pair that changed since it was
-/// pushed is recognised by its rank, which is no longer the one at that position.
+/// Pairs in order of (rank, position). What comes in while a sorted batch is being worked off waits
+/// in a heap and becomes the next batch: later pairs mostly rank behind the present ones, so hardly
+/// anything is ever taken from the heap, and sorting is kinder to the caches than popping.
+class PairQueue {
+ public:
+  explicit PairQueue(std::size_t capacity) { fresh_.reserve(capacity); }
+
+  void push(std::uint32_t rank, std::uint32_t at) {
+    fresh_.push_back(std::uint64_t{rank} << 32U | at);
+    if (heaped_) std::push_heap(fresh_.begin(), fresh_.end(), std::greater<>{});
+  }
+
+  /// The first pair, removed; nothing when there is none.
+  std::optional<std::pair<std::uint32_t, std::uint32_t>> pop() {
+    if (next_ == batch_.size()) {
+      if (fresh_.empty()) return std::nullopt;
+      batch_.swap(fresh_);
+      fresh_.clear();
+      next_ = 0;
+      heaped_ = true;
+      if (!std::is_sorted(batch_.begin(), batch_.end())) std::sort(batch_.begin(), batch_.end());
+    }
+    std::uint64_t first = batch_[next_];
+    if (!fresh_.empty() && fresh_.front() < first) {
+      first = fresh_.front();
+      std::pop_heap(fresh_.begin(), fresh_.end(), std::greater<>{});
+      fresh_.pop_back();
+    } else {
+      ++next_;
+    }
+    return std::pair(static_cast<std::uint32_t>(first >> 32U), static_cast<std::uint32_t>(first));
+  }
+
+ private:
+  std::vector<std::uint64_t> batch_;  // ascending; those before next_ are gone
+  std::size_t next_ = 0;
+  std::vector<std::uint64_t> fresh_;
+  bool heaped_ = false;  // the first batch is collected before anything is asked for
+};
+
+/// O(n log n), over a linked list. A pair that changed since it was pushed is recognised by its
+/// rank, which is no longer the one at that position.
 template <class JoinOf>
 void merge_long(std::vector<Symbol>& symbols, const JoinOf& join_of) {
   struct Link {
@@ -77,32 +119,22 @@ void merge_long(std::vector<Symbol>& symbols, const JoinOf& join_of) {
   constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
   const auto count = static_cast<std::uint32_t>(symbols.size());
   std::vector<Link> links(count);
-  std::vector<std::uint64_t> heap;
-  const auto key = [](std::uint32_t rank, std::uint32_t at) {
-    return std::uint64_t{rank} << 32U | at;
-  };
-  heap.reserve(count);
+  PairQueue queue(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     links[i] = {i == 0 ? kNone : i - 1, i + 1 == count ? kNone : i + 1, {}};
     if (i + 1 < count) links[i].join = join_of(symbols[i], symbols[i + 1]);
-    if (links[i].join.rank != kNoRank) heap.push_back(key(links[i].join.rank, i));
+    if (links[i].join.rank != kNoRank) queue.push(links[i].join.rank, i);
   }
-  std::make_heap(heap.begin(), heap.end(), std::greater<>{});
 
   const auto refresh = [&](std::uint32_t at) {
     Link& link = links[at];
     link.join = link.next == kNone ? Join{} : join_of(symbols[at], symbols[link.next]);
-    if (link.join.rank == kNoRank) return;
-    heap.push_back(key(link.join.rank, at));
-    std::push_heap(heap.begin(), heap.end(), std::greater<>{});
+    if (link.join.rank != kNoRank) queue.push(link.join.rank, at);
   };
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end(), std::greater<>{});
-    const std::uint64_t top = heap.back();
-    heap.pop_back();
-    const auto at = static_cast<std::uint32_t>(top);
+  while (const auto first = queue.pop()) {
+    const auto [rank, at] = *first;
     Link& link = links[at];
-    if (link.join.rank != static_cast<std::uint32_t>(top >> 32U)) continue;
+    if (link.join.rank != rank) continue;
     const std::uint32_t gone = link.next;
     symbols[at].end = symbols[gone].end;
     symbols[at].id = link.join.id;
@@ -114,8 +146,7 @@ void merge_long(std::vector<Symbol>& symbols, const JoinOf& join_of) {
   }
 
   std::size_t kept = 0;
-  for (std::uint32_t i = 0; i != kNone && count > 0; i = links[i].next)
-    symbols[kept++] = symbols[i];
+  for (std::uint32_t i = 0; i != kNone; i = links[i].next) symbols[kept++] = symbols[i];
   symbols.resize(kept);
 }
 

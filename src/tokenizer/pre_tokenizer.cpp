@@ -51,12 +51,25 @@ std::size_t match_punctuation(const CharClasses& classes, std::string_view text,
   return at;
 }
 
-/// Digits as falcon's tokenizer.json finds them: its byte-level step comes first, so they are
-/// sought among the characters that stand for bytes. Those of 0xB2, 0xB3, 0xB9, 0xBC, 0xBD and 0xBE
-/// are ²³¹¼½¾, which are numbers.
-std::size_t match_mapped_digits(const CharClasses&, std::string_view text, std::size_t at) {
+/// falcon: [\p{P}$+<=>^~|`]+, GPT-2's, digits+, [0-9][0-9][0-9]. The digits are sought byte by
+/// byte, because the tokenizer.json does so behind its byte-level step, among the characters that
+/// stand for bytes: those of 0xB2, 0xB3, 0xB9, 0xBC, 0xBD and 0xBE are ²³¹¼½¾, which are numbers.
+void split_falcon(std::string_view text, WordSink sink) {
   constexpr std::string_view kNumbers = "0123456789\xB2\xB3\xB9\xBC\xBD\xBE";
-  return std::min(text.find_first_not_of(kNumbers, at), text.size());
+  split_by<match_punctuation<true>, match_gpt2>(text, [&](std::string_view word) {
+    for (std::size_t at = 0; at < word.size();) {
+      const bool is_number = kNumbers.find(word[at]) != std::string_view::npos;
+      const std::size_t end =
+          is_number ? word.find_first_not_of(kNumbers, at) : word.find_first_of(kNumbers, at);
+      const std::string_view part = word.substr(at, end - at);
+      if (is_number) {
+        split_by<match_three_digits>(part, sink);
+      } else {
+        sink(part);
+      }
+      at += part.size();
+    }
+  });
 }
 
 /// deepseek-llm: [\r\n], \s?letters+, \s?punctuation+, \s+$, East Asian+, \p{N}.
@@ -71,8 +84,9 @@ void split_deepseek_llm(std::string_view text, WordSink sink) {
       if (end == part.size()) tail = at;
       at = end == part.size() ? end : classes.run_without(part, end, kSpace);
     }
-    if (tail > 0) split_by<match_set<kDeepSeekEastAsian>, kDigit>(part.substr(0, tail), sink);
-    if (tail < part.size()) sink(part.substr(tail));
+    for (const std::string_view side : {part.substr(0, tail), part.substr(tail)}) {
+      split_by<match_set<kDeepSeekEastAsian>, kDigit>(side, sink);
+    }
   });
 }
 
@@ -106,8 +120,7 @@ constexpr std::array kRows = std::to_array<Row>({
      {split<match_punctuation<false>, match_gpt2, match_run<kNumber>, match_three_digits>}},
     {"exaone", {kDigitGpt2Split}},
     {"exaone4", {kGpt2Split}},
-    {"falcon",
-     {split<match_punctuation<true>, match_gpt2, match_mapped_digits, match_three_digits>}},
+    {"falcon", {split_falcon}},
     {"falcon-h1", {kLlama3Split, true, true}},
     {"falcon3", {kLlama3Split, true, true}},
     {"glm4", {kLlama3Split}},
