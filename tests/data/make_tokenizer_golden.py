@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Makes tests/data/tokenizer/ids.txt: the ids that other implementations give further texts.
+
+    pip install gguf tokenizers regex sentencepiece protobuf
+    tests/data/make_tokenizer_golden.py FOLDER > tests/data/tokenizer/ids.txt
+
+FOLDER holds ggml-vocab-NAME.gguf files. Byte-level ones are loaded into Hugging Face's tokenizers
+(pre-tokenizers as in make_pretokenizer_golden.py), SentencePiece ones into the sentencepiece
+library. Texts are written and random ones; --files adds files whole, for a one-off run with
+INGOT_TOKENIZER_GOLDEN=FILE ingot_model_tests --gtest_filter='TokenizerGolden*'.
+
+Per vocabulary a line `vocabulary NAME`, then `text HEX` and `ids …` lines in turn. Special tokens
+are not parsed, none are added.
+"""
+
+import argparse
+import pathlib
+import sys
+
+import gguf
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import AddedToken, Tokenizer, models
+from tokenizers.pre_tokenizers import Sequence
+
+import make_pretokenizer_golden as words
+
+NAMES = ["deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "llama-bpe", "refact", "starcoder",
+         "llama-spm", "phi-3"]
+NORMAL, USER_DEFINED = 1, 4
+
+
+class Vocabulary:
+    def __init__(self, path):
+        fields = gguf.GGUFReader(path).fields
+        read = lambda key: fields[f"tokenizer.ggml.{key}"].contents()
+        self.model = read("model")
+        self.tokens = read("tokens")
+        self.kinds = read("token_type")
+        self.merges = read("merges") if self.model == "gpt2" else None
+        self.scores = read("scores") if self.model == "llama" else None
+        self.pre = read("pre")
+
+
+def byte_level(vocabulary):
+    """The ids of a text by Hugging Face's tokenizers; None when it would drop bytes."""
+    tokenizer = Tokenizer(models.BPE(
+        vocab={t: i for i, t in enumerate(vocabulary.tokens)},
+        merges=[tuple(m.split(" ")) for m in vocabulary.merges],
+        ignore_merges=vocabulary.pre == "llama-bpe"))
+    name = {"refact": "starcoder", "olmo": "gpt-2"}.get(vocabulary.pre, vocabulary.pre)
+    tokenizer.pre_tokenizer = Sequence(words.PRE_TOKENIZERS[name])
+    tokenizer.add_tokens([AddedToken(t, normalized=False)
+                          for t, k in zip(vocabulary.tokens, vocabulary.kinds)
+                          if k == USER_DEFINED])
+    known = set(vocabulary.tokens)
+
+    def encode(text):
+        spelled = words.PLAIN.pre_tokenize_str(text)
+        if any(c not in known for word, _ in spelled for c in word):
+            return None
+        return tokenizer.encode(text, add_special_tokens=False).ids
+
+    return encode
+
+
+def sentence_piece(vocabulary):
+    """The ids of a text by the sentencepiece library."""
+    proto = sentencepiece_model_pb2.ModelProto()
+    for token, score, kind in zip(vocabulary.tokens, vocabulary.scores, vocabulary.kinds):
+        proto.pieces.add(piece=token, score=score, type=kind)
+    # What conversion changed and the library insists on: one unknown token, at 0.
+    for piece in proto.pieces[1:]:
+        if piece.type == 2:
+            piece.type = 5
+    proto.pieces[0].type = 2
+    proto.trainer_spec.model_type = 2  # BPE
+    proto.trainer_spec.byte_fallback = True
+    proto.trainer_spec.unk_id = 0
+    proto.normalizer_spec.name = "identity"
+    proto.normalizer_spec.add_dummy_prefix = True
+    proto.normalizer_spec.remove_extra_whitespaces = False
+    proto.normalizer_spec.escape_whitespaces = True
+    processor = sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
+
+    def encode(text):
+        # It takes U+2581 for a space and ends at a NUL.
+        if "\u2581" in text or "\0" in text:
+            return None
+        return processor.encode(text) if text else []
+
+    return encode
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--texts", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--files", type=pathlib.Path, nargs="*", default=[])
+    arguments = parser.parse_args()
+    texts = words.HAND_WRITTEN + list(words.random_texts(arguments.texts, arguments.seed))
+    for path in arguments.files:
+        texts.append(path.read_bytes().decode("utf-8", "ignore"))
+    for name in NAMES:
+        vocabulary = Vocabulary(arguments.folder / f"ggml-vocab-{name}.gguf")
+        encode = (byte_level if vocabulary.model == "gpt2" else sentence_piece)(vocabulary)
+        print("vocabulary", name)
+        for text in texts:
+            ids = encode(text)
+            if ids is None:
+                print(f"{name}: left out {text[:40]!r}", file=sys.stderr)
+                continue
+            print("text", text.encode().hex())
+            print("ids", *ids)
+
+
+if __name__ == "__main__":
+    main()
