@@ -254,13 +254,12 @@ class Parser {
     } else {
       unknown_value_type(value.element_type_, key);
     }
-    value.children_ = std::move(children);
+    if (value.count_ != 0) value.children_ = std::move(children);
     return value;
   }
 
   [[noreturn]] void unknown_value_type(GgufType type, std::string_view key) const {
-    bad("metadata key ", quoted(key), " has unknown value type ",
-        static_cast<std::uint32_t>(type));
+    bad("metadata key ", quoted(key), " has unknown value type ", static_cast<std::uint32_t>(type));
   }
 
   void check_booleans(std::span<const std::byte> values, std::string_view key) const {
@@ -334,8 +333,8 @@ class Parser {
            ", which this version does not know; use another quantization of the model");
     }
     if (tensor.columns() % type->block_size != 0) {
-      bad("tensor ", quoted(tensor.name), " has ", tensor.columns(),
-          " columns, not a multiple of ", type->name, "'s block of ", type->block_size);
+      bad("tensor ", quoted(tensor.name), " has ", tensor.columns(), " columns, not a multiple of ",
+          type->name, "'s block of ", type->block_size);
     }
     const auto size = checked_tensor_bytes(*type, tensor.shape);
     if (!size) bad("tensor ", quoted(tensor.name), " has more elements than can be addressed");

@@ -279,6 +279,7 @@ class GgufValue {
     if (!is_array() || element_type_ != GgufType::string) {
       fail(ErrorCode::bad_file, "an array of strings is needed, but the value is ", describe());
     }
+    if (children_ == nullptr) return {};
     return children_->strings;
   }
 
@@ -303,7 +304,8 @@ class GgufValue {
  private:
   friend class gguf::Parser;
 
-  /// What does not lie in the file as such: where each string starts, and the inner arrays.
+  /// What does not lie in the file as such: where each string starts, and the inner arrays. Null
+  /// where there are none, or a file of empty arrays would take many times its size.
   struct Children {
     std::vector<std::string_view> strings;
     std::vector<GgufValue> arrays;
@@ -327,19 +329,21 @@ class GgufValue {
     using Element = typename Vector::value_type;
     if (!is_array()) return std::nullopt;
     Vector out;
+    // Writers give an empty list any element type, so it is an empty vector of everything.
+    if (count_ == 0) return out;
     if constexpr (gguf::kIsVector<Element>) {
-      if (element_type_ != GgufType::array) return empty_or_nothing<Vector>();
+      if (element_type_ != GgufType::array) return std::nullopt;
       for (const GgufValue& inner : children_->arrays) {
         auto converted = inner.template try_as<Element>();
         if (!converted) return std::nullopt;
         out.push_back(*std::move(converted));
       }
     } else if constexpr (gguf::kIsText<Element>) {
-      if (element_type_ != GgufType::string) return empty_or_nothing<Vector>();
+      if (element_type_ != GgufType::string) return std::nullopt;
       out.assign(children_->strings.begin(), children_->strings.end());
     } else {
       const std::size_t width = gguf::scalar_bytes(element_type_);
-      if (width == 0) return empty_or_nothing<Vector>();
+      if (width == 0) return std::nullopt;
       out.reserve(static_cast<std::size_t>(count_));
       for (std::size_t i = 0; i < count_; ++i) {
         const auto converted = gguf::load_as<Element>(element_type_, bytes_.data() + i * width);
@@ -350,19 +354,11 @@ class GgufValue {
     return out;
   }
 
-  /// Writers give an empty list any element type, so an empty array is an empty vector of
-  /// everything.
-  template <class Vector>
-  std::optional<Vector> empty_or_nothing() const {
-    if (count_ == 0) return Vector{};
-    return std::nullopt;
-  }
-
   GgufType type_ = GgufType::uint8;
   GgufType element_type_ = GgufType::uint8;
   std::uint64_t count_ = 0;
   std::span<const std::byte> bytes_;
-  std::shared_ptr<const Children> children_;
+  std::shared_ptr<const Children> children_;  // arrays of strings or arrays that are not empty
 };
 
 }  // namespace ingot
