@@ -1,0 +1,4 @@
+
+
+    def get_y(self):
+        return self.y
