@@ -4,11 +4,13 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "commands.hpp"
 #include "ingot/error.hpp"
+#include "support/terminal.hpp"
 
 namespace {
 
@@ -35,11 +37,18 @@ int run_program(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
-    return app.exit(help);  // --help and --version, on stdout
+    std::ostringstream text;  // --help and --version
+    app.exit(help, text, text);
+    print(text.str());
+    return kSuccess;
   } catch (const CLI::ParseError& error) {
     const auto used = app.get_subcommands();
     const std::string name = used.empty() ? "ingot" : "ingot " + used.front()->get_name();
-    complain(std::string(error.what()) + " (see " + name + " --help)");
+    std::string message = error.what();
+    if (used.empty() && argc > 1 && argv[1][0] != '-') {
+      message = "there is no command '" + std::string(argv[1]) + "'";
+    }
+    complain(message + " (see " + name + " --help)");
     return kBadUsage;
   }
   for (const Command& command : commands) {

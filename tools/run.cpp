@@ -1,4 +1,5 @@
 // ingot run: text from a prompt, streamed.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +52,11 @@ void check(const RunArguments& arguments) {
   for (const std::string& stop : arguments.stop) {
     if (stop.empty()) throw UsageError("--stop needs a text that is not empty");
   }
+  try {
+    SamplerChain::make_parts(arguments.sampler);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
 }
 
 /// The prompt, the limits and the sampler, but for what depends on the loaded model.
@@ -102,7 +108,6 @@ int run(const RunArguments& arguments) {
   check(arguments);
   const Interrupt interrupt;
   GenerateRequest request = read_request(arguments);
-  const SamplerChain unused(request.sampler);  // refuses options without meaning before loading
   double load_seconds = 0;
   const auto executable =
       load(Model::open(arguments.model), arguments.load, interrupt, &load_seconds);
@@ -144,7 +149,8 @@ Command add_run(CLI::App& app) {
       ->add_option("--fim-prefix", arguments->fim_prefix_file,
                    "Fill in between this file and that of --fim-suffix")
       ->type_name("FILE");
-  command->add_option("--fim-suffix", arguments->fim_suffix_file)->type_name("FILE");
+  command->add_option("--fim-suffix", arguments->fim_suffix_file, "What follows the gap")
+      ->type_name("FILE");
   command
       ->add_option("--fim-order", arguments->fim_order,
                    "psm: prefix first; spm: suffix first; auto: as the model has marks for")
@@ -162,7 +168,7 @@ Command add_run(CLI::App& app) {
                     "Read the text of special tokens in the prompt as plain text");
 
   command
-      ->add_option("-n,--tokens", arguments->max_tokens,
+      ->add_option("-n,--max-tokens", arguments->max_tokens,
                    "Most tokens to generate; -1: until the model ends or the context is full")
       ->check(CLI::Range(std::int64_t{-1}, std::int64_t{1} << 40).description(""))
       ->type_name("N")

@@ -60,9 +60,9 @@ void ProgressBar::update(std::string_view what, std::uint64_t done, std::uint64_
   constexpr std::uint64_t kWidth = 30;
   const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
   const auto full = static_cast<std::size_t>(share * kWidth);
-  const std::string line = "\r" + std::string(what) + " [" + std::string(full, '#') +
-                           std::string(kWidth - full, '.') + "] " + fixed(share * 100, 0) +
-                           "%\x1b[K";
+  std::string line = "\r";
+  line.append(what).append(" [").append(full, '#').append(kWidth - full, '.').append("] ");
+  line.append(fixed(share * 100, 0)).append("%\x1b[K");
   std::fputs(line.c_str(), stderr);
 }
 
