@@ -9,12 +9,13 @@ FOLDER holds ggml-vocab-NAME.gguf files. Byte-level ones are loaded into Hugging
 library. Texts are written and random ones; --files adds files whole, for a one-off run with
 INGOT_TOKENIZER_GOLDEN=FILE ingot_model_tests --gtest_filter='TokenizerGolden*'.
 
-Per vocabulary a line `vocabulary NAME`, then `text HEX` and `ids …` lines in turn. Special tokens
-are not parsed, none are added.
+Per vocabulary a line `vocabulary NAME`, then `text HEX` and `ids …` lines in turn, or `parsed HEX`
+when the text of special tokens is to become those tokens. None are added.
 """
 
 import argparse
 import pathlib
+import random
 import sys
 
 import gguf
@@ -27,7 +28,7 @@ import make_pretokenizer_golden as words
 
 NAMES = ["deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "llama-bpe", "refact", "starcoder",
          "llama-spm", "phi-3"]
-NORMAL, USER_DEFINED = 1, 4
+UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
 
 
 class Vocabulary:
@@ -42,8 +43,9 @@ class Vocabulary:
         self.pre = read("pre")
 
 
-def byte_level(vocabulary):
-    """The ids of a text by Hugging Face's tokenizers; None when it would drop bytes."""
+def byte_level(vocabulary, kinds):
+    """The ids of a text by Hugging Face's tokenizers, which finds tokens of those kinds in it; None
+    when it would drop bytes."""
     tokenizer = Tokenizer(models.BPE(
         vocab={t: i for i, t in enumerate(vocabulary.tokens)},
         merges=[tuple(m.split(" ")) for m in vocabulary.merges],
@@ -52,7 +54,7 @@ def byte_level(vocabulary):
     tokenizer.pre_tokenizer = Sequence(words.PRE_TOKENIZERS[name])
     tokenizer.add_tokens([AddedToken(t, normalized=False)
                           for t, k in zip(vocabulary.tokens, vocabulary.kinds)
-                          if k == USER_DEFINED])
+                          if k in kinds])
     known = set(vocabulary.tokens)
 
     def encode(text):
@@ -62,6 +64,20 @@ def byte_level(vocabulary):
         return tokenizer.encode(text, add_special_tokens=False).ids
 
     return encode
+
+
+def texts_with_special_tokens(vocabulary, seed):
+    """Words and the vocabulary's special tokens, whole, cut off and run together."""
+    rng = random.Random(seed)
+    special = [t for t, k in zip(vocabulary.tokens, vocabulary.kinds)
+               if k in (UNKNOWN, CONTROL, USER_DEFINED)]
+    parts = [" ", "  ", "\n", "x", " if", "<", "<|", "|>", "ÿ", "12", "\t"]
+    for _ in range(12):
+        text = ""
+        for _ in range(8):
+            token = rng.choice(special)
+            text += rng.choice((token, token[:-1], token[1:], rng.choice(parts), rng.choice(parts)))
+        yield text
 
 
 def sentence_piece(vocabulary):
@@ -104,7 +120,8 @@ def main():
         texts.append(path.read_bytes().decode("utf-8", "ignore"))
     for name in NAMES:
         vocabulary = Vocabulary(arguments.folder / f"ggml-vocab-{name}.gguf")
-        encode = (byte_level if vocabulary.model == "gpt2" else sentence_piece)(vocabulary)
+        is_byte_level = vocabulary.model == "gpt2"
+        encode = byte_level(vocabulary, (USER_DEFINED,)) if is_byte_level else sentence_piece(vocabulary)
         print("vocabulary", name)
         for text in texts:
             ids = encode(text)
@@ -113,6 +130,12 @@ def main():
                 continue
             print("text", text.encode().hex())
             print("ids", *ids)
+        if not is_byte_level:
+            continue
+        encode = byte_level(vocabulary, (UNKNOWN, CONTROL, USER_DEFINED))
+        for text in texts_with_special_tokens(vocabulary, arguments.seed):
+            print("parsed", text.encode().hex())
+            print("ids", *encode(text))
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ TEST(TokenizerGolden, IdsOfFurtherTextsMatch) {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::string name;
   std::string text;
+  bool parse_special = false;
   std::size_t texts = 0;
   int wrong = 0;
   for (std::string line; std::getline(file, line) && wrong < 10;) {
@@ -97,14 +98,16 @@ TEST(TokenizerGolden, IdsOfFurtherTextsMatch) {
     if (kind == "vocabulary") {
       name = rest;
       tokenizer = Tokenizer::from_gguf(GgufFile::open(fixture(name)));
-    } else if (kind == "text") {
+    } else if (kind == "text" || kind == "parsed") {
+      parse_special = kind == "parsed";
       text.clear();
       for (std::size_t i = 0; i + 1 < rest.size(); i += 2) {
         text += static_cast<char>(std::stoi(rest.substr(i, 2), nullptr, 16));
       }
     } else {
       ASSERT_EQ(kind, "ids");
-      const auto ids = tokenizer->encode(text, {.add_special = false, .parse_special = false});
+      const auto ids =
+          tokenizer->encode(text, {.add_special = false, .parse_special = parse_special});
       const auto expected = read_ids(rest);
       wrong += ids == expected ? 0 : 1;
       EXPECT_TRUE(ids == expected) << name << ": \"" << text.substr(0, 200) << "\" gives "
