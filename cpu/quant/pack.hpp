@@ -8,7 +8,7 @@
 
 #include "cpu/dispatch/kernel_table.hpp"
 #include "ingot/device.hpp"
-#include "src/weights/weights.hpp"
+#include "src/device/device.hpp"
 
 namespace ingot::cpu {
 
