@@ -211,8 +211,8 @@ StepInput OpCase::last_step() const {
   return input;
 }
 
-Recorded OpCase::run(const Device& device, const Instruction& instruction, ValueId out) {
-  const Built built = build(instruction, out);
+std::unique_ptr<Runner> OpCase::run_steps(const Device& device, const Built& built,
+                                          const Tap& tap) const {
   require_support(device, *built.program);
   const StepInput input = last_step();
   StepLimits limits;
@@ -224,18 +224,37 @@ Recorded OpCase::run(const Device& device, const Instruction& instruction, Value
   options.threads = threads;
   options.host_executor = host_executor;
   const auto compiled = device.compile(built.program, built.weights, options);
-  const auto runner = compiled->new_runner(limits, types, std::max<std::int64_t>(1, page_count()));
+  auto runner = compiled->new_runner(limits, types, std::max<std::int64_t>(1, page_count()));
   for (std::size_t s = 0; s < sequences_.size(); ++s) {
     if (sequences_[s].cached > 0) runner->step(prefill(s), {});
   }
+  runner->step(input, tap);
+  return runner;
+}
+
+Recorded OpCase::run(const Device& device, const Instruction& instruction, ValueId out) {
+  const Built built = build(instruction, out);
   Recorded recorded;
   const int last = static_cast<int>(built.program->instructions.size()) - 1;
   const std::string& name = built.program->value(out).name;
-  runner->step(input, [&](const TapEvent& event) {
+  (void)run_steps(device, built, [&](const TapEvent& event) {
     if (event.instruction != last || event.name != name) return;
     recorded = {event.rows, event.columns, {event.data.begin(), event.data.end()}};
   });
   return recorded;
+}
+
+std::vector<std::byte> OpCase::pages_after(const Device& device, const Instruction& instruction) {
+  const Built built = build(instruction, inputs_.front().value);
+  const auto runner = run_steps(device, built, {});
+  StatePool& pool = runner->states();
+  std::vector<std::byte> bytes(pool.page_bytes() * static_cast<std::uint64_t>(page_count()));
+  for (std::int64_t p = 0; p < page_count(); ++p) {
+    pool.read_page(static_cast<std::int32_t>(p), kPageTokens,
+                   std::span(bytes).subspan(static_cast<std::size_t>(p) * pool.page_bytes(),
+                                            pool.page_bytes()));
+  }
+  return bytes;
 }
 
 void OpCase::expect_within(const Instruction& instruction, ValueId out, const Bound& bound) {

@@ -89,6 +89,9 @@ class OpCase {
   /// The value as the device computes it in the last step.
   Recorded run(const Device& device, const Instruction& instruction, ValueId out);
 
+  /// The pages of the states after the last step, as StatePool::read_page gives them.
+  std::vector<std::byte> pages_after(const Device& device, const Instruction& instruction);
+
   // ---- what bounds are derived from
 
   std::int64_t total_rows() const;
@@ -114,6 +117,7 @@ class OpCase {
 
   TensorId add_tensor(Tensor tensor, std::vector<std::byte> bytes);
   Built build(const Instruction& instruction, ValueId out) const;
+  std::unique_ptr<Runner> run_steps(const Device& device, const Built& built, const Tap& tap) const;
   StepInput prefill(std::size_t sequence) const;
   StepInput last_step() const;
   void add_sequence(StepInput& input, std::size_t sequence, std::int64_t first,

@@ -1,0 +1,223 @@
+// Attention: broken by a wrong page, head, mask border or window, by a running maximum or sum that
+// is not carried over tiles or splits, or by a sink that counts more than once.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "tests/support/cache_types.hpp"
+#include "tests/support/op_case.hpp"
+
+namespace ingot::test {
+namespace {
+
+struct Heads {
+  std::int64_t count = 1;
+  std::int64_t kv_count = 1;
+  std::int64_t key_size = 32;
+  std::int64_t value_size = 32;
+};
+
+struct Options {
+  std::int64_t window = 0;
+  double soft_cap = 0;
+  bool sinks = false;
+  double spread = 1.0;  ///< of queries and keys
+};
+
+// Euclidean norm of the largest row of `size` columns anywhere in a table.
+double largest_norm(const std::vector<float>& table, std::int64_t size) {
+  double most = 0;
+  for (std::size_t begin = 0; begin < table.size(); begin += static_cast<std::size_t>(size)) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < size; ++i) {
+      const double x = table[begin + static_cast<std::size_t>(i)];
+      sum += x * x;
+    }
+    most = std::max(most, std::sqrt(sum));
+  }
+  return most;
+}
+
+double largest_magnitude(const std::vector<float>& table) {
+  double most = 0;
+  for (const float x : table) most = std::max(most, std::abs(static_cast<double>(x)));
+  return most;
+}
+
+// A cache type moves a stored element by at most this share of the largest of its block.
+constexpr double kLargestRounding = 1.0 / 8;  // q4_0
+
+// Scores: a sum of key_size products, key_size / 4 of them one after the other, then the scale:
+// (key_size / 4 + 6) roundings of |q| |k| scale. A soft cap adds cap * 2^-21 and its own roundings.
+// A weight exp(score - largest) is off by its score's error, the subtraction's rounding and 2^-21
+// of the exponential; sums over n positions by n roundings (64 positions a tile, corrected once per
+// tile: 4 roundings); splits multiply and add once more. Numerator and denominator each carry that.
+double attention_bound(const OpCase& c, const ops::Attention& op, ValueId key, ValueId value,
+                       const Heads& heads, std::int64_t positions) {
+  const double q = largest_norm(c.input_table(op.query), heads.key_size);
+  const double k = largest_norm(c.input_table(key), heads.key_size) * (1 + kLargestRounding);
+  const double v = largest_magnitude(c.input_table(value)) * (1 + kLargestRounding);
+  const double largest_score = op.scale * q * k;
+  double score = (static_cast<double>(heads.key_size) / 4 + 6) * kUnit * largest_score;
+  if (op.soft_cap > 0) score += op.soft_cap * std::pow(2.0, -21) + 4 * kUnit * largest_score;
+  const double weight = score + 2 * kUnit * largest_score + std::pow(2.0, -21);
+  const double tiles = static_cast<double>(positions) / 64 + 2;
+  const double sums = (static_cast<double>(positions) + 4 * tiles + 8) * kUnit;
+  return 2 * (weight + sums) * v;
+}
+
+void expect_attention(OpCase& c, const Heads& heads, const Options& options,
+                      std::int64_t positions) {
+  const StateId state = c.state(heads.kv_count, heads.key_size, heads.value_size);
+  const ValueId key = c.input(heads.kv_count * heads.key_size, options.spread);
+  const ValueId value = c.input(heads.kv_count * heads.value_size);
+  c.before(ops::StateStore{key, value, state});
+  ops::Attention op;
+  op.query = c.input(heads.count * heads.key_size, options.spread);
+  op.out = c.output(heads.count * heads.value_size);
+  op.state = state;
+  op.head_count = heads.count;
+  op.scale = 1.0 / std::sqrt(static_cast<double>(heads.key_size));
+  op.window = options.window;
+  op.soft_cap = options.soft_cap;
+  if (options.sinks) op.sinks = c.vector(heads.count, 1.0);
+  const double bound = attention_bound(c, op, key, value, heads, positions);
+  c.expect_within(op, op.out, [bound](const Element&) { return bound; });
+}
+
+std::string describe(const Heads& h) {
+  return std::to_string(h.count) + " heads on " + std::to_string(h.kv_count) + " of " +
+         std::to_string(h.key_size) + "/" + std::to_string(h.value_size);
+}
+
+// Multi-head, grouped, multi-query wider than a task, sizes no vector divides, keys and values of
+// different sizes.
+const std::vector<Heads> kHeads = {{1, 1, 32, 32},  {4, 4, 64, 64},    {6, 2, 40, 40},
+                                   {11, 1, 16, 16}, {16, 2, 128, 128}, {3, 3, 7, 5},
+                                   {2, 1, 96, 33}};
+
+TEST(AttentionTest, MatchesTheReferenceForEveryHeadLayout) {
+  for (const Heads& heads : kHeads) {
+    for (const std::int64_t rows : {1, 2, 3, 7, 8, 9, 33}) {
+      SCOPED_TRACE(describe(heads) + ", rows " + std::to_string(rows));
+      OpCase c({{0, rows}});
+      expect_attention(c, heads, {}, rows);
+    }
+  }
+}
+
+TEST(AttentionTest, MatchesTheReferenceAroundPageBorders) {
+  const Heads heads{4, 2, 32, 32};
+  for (const std::int64_t cached : {1, 62, 63, 64, 65, 127, 128, 130}) {
+    for (const std::int64_t rows : {1, 2, 9, 17, 65}) {
+      SCOPED_TRACE("cached " + std::to_string(cached) + ", rows " + std::to_string(rows));
+      OpCase c({{cached, rows}});
+      expect_attention(c, heads, {}, cached + rows);
+    }
+  }
+}
+
+// Steps of few rows are cut into splits of 256 positions.
+TEST(AttentionTest, MatchesTheReferenceAroundSplitBorders) {
+  const Heads heads{6, 2, 32, 48};
+  for (const std::int64_t cached : {254, 255, 256, 257, 511, 700}) {
+    for (const std::int64_t rows : {1, 3, 8, 9}) {
+      for (const bool sinks : {false, true}) {
+        SCOPED_TRACE("cached " + std::to_string(cached) + ", rows " + std::to_string(rows));
+        OpCase c({{cached, rows}});
+        expect_attention(c, heads, {.sinks = sinks}, cached + rows);
+      }
+    }
+  }
+}
+
+TEST(AttentionTest, MatchesTheReferenceForEveryPairOfCacheTypes) {
+  for (const DType key : kCacheTypes) {
+    for (const DType value : kCacheTypes) {
+      for (const std::int64_t rows : {1, 12}) {
+        SCOPED_TRACE(std::string(to_string(key)) + "/" + std::string(to_string(value)));
+        OpCase c({{70, rows}});
+        c.types = {key, value};
+        expect_attention(c, {4, 2, 40, 32}, {}, 70 + rows);  // 40: q8_0 and q4_0 pad the row
+      }
+    }
+  }
+}
+
+TEST(AttentionTest, LooksBackNoFurtherThanItsWindow) {
+  for (const std::int64_t window : {1, 2, 16, 63, 64, 65, 200, 1000}) {
+    for (const CaseSequence& sequence :
+         {CaseSequence{0, 1}, CaseSequence{0, 70}, CaseSequence{300, 1}, CaseSequence{300, 20},
+          CaseSequence{520, 4}}) {
+      SCOPED_TRACE("window " + std::to_string(window) + ", cached " +
+                   std::to_string(sequence.cached) + ", rows " + std::to_string(sequence.rows));
+      OpCase c({sequence});
+      expect_attention(c, {4, 2, 32, 32}, {.window = window, .sinks = window % 2 == 0},
+                       sequence.cached + sequence.rows);
+    }
+  }
+}
+
+TEST(AttentionTest, CapsScores) {
+  for (const double cap : {5.0, 50.0}) {
+    OpCase c({{40, 9}});
+    expect_attention(c, {4, 2, 64, 64}, {.soft_cap = cap, .spread = 3.0}, 49);
+  }
+}
+
+TEST(AttentionTest, GivesSinksTheirShareOnce) {
+  for (const std::int64_t rows : {1, 20}) {
+    OpCase c({{100, rows}});
+    expect_attention(c, {6, 3, 32, 32}, {.sinks = true}, 100 + rows);
+  }
+}
+
+// Scores of several hundred: a softmax without its maximum would overflow.
+TEST(AttentionTest, StandsLargeScores) {
+  for (const CaseSequence& sequence : {CaseSequence{600, 1}, CaseSequence{0, 80}}) {
+    OpCase c({sequence});
+    expect_attention(c, {2, 1, 64, 64}, {.spread = 12.0}, sequence.cached + sequence.rows);
+  }
+}
+
+// Sequences of other lengths in one step; one split, one not; more rows than are ever split.
+TEST(AttentionTest, KeepsSequencesApart) {
+  const Heads heads{4, 2, 32, 32};
+  for (const auto& sequences : std::vector<std::vector<CaseSequence>>{
+           {{0, 1}, {600, 1}, {64, 1}},
+           {{300, 2}, {10, 3}, {0, 3}},
+           {{300, 1}, {0, 40}, {65, 1}, {63, 2}},
+       }) {
+    OpCase c(sequences);
+    expect_attention(c, heads, {}, 700);
+  }
+}
+
+TEST(AttentionTest, DoesNotDependOnTheNumberOfThreads) {
+  const auto run = [](int threads) {
+    OpCase c({{500, 3}});
+    c.threads = threads;
+    const StateId state = c.state(2, 64, 64);
+    c.before(ops::StateStore{c.input(128), c.input(128), state});
+    ops::Attention op;
+    op.query = c.input(4 * 64);
+    op.out = c.output(4 * 64);
+    op.state = state;
+    op.head_count = 4;
+    op.scale = 0.125;
+    std::vector<std::vector<float>> results;
+    for (const Device* device : devices_under_test()) {
+      results.push_back(c.run(*device, op, op.out).data);
+    }
+    return results;
+  };
+  const auto one = run(1);
+  EXPECT_EQ(run(2), one);
+  EXPECT_EQ(run(5), one);
+}
+
+}  // namespace
+}  // namespace ingot::test
