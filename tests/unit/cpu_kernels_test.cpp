@@ -1,0 +1,247 @@
+// The CPU loops themselves, on buffers with guards around them: broken by a store or a load beyond
+// the rows and columns that a task names. (A load beyond shows under the address sanitizer.)
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "cpu/dispatch/dispatch.hpp"
+#include "ingot/quant/formats.hpp"
+
+namespace ingot::cpu {
+namespace {
+
+// `count` elements between guards that must survive.
+template <class T>
+class Guarded {
+ public:
+  explicit Guarded(std::int64_t count, T fill = T{})
+      : count_(static_cast<std::size_t>(count)), all_(count_ + 2 * kGuards, guard()) {
+    for (std::size_t i = 0; i < count_; ++i) data()[i] = fill;
+  }
+  ~Guarded() {
+    for (std::size_t i = 0; i < kGuards; ++i) {
+      EXPECT_EQ(all_[i], guard()) << "written before the buffer";
+      EXPECT_EQ(all_[kGuards + count_ + i], guard()) << "written behind the buffer";
+    }
+  }
+  Guarded(const Guarded&) = delete;
+  Guarded& operator=(const Guarded&) = delete;
+
+  T* data() { return all_.data() + kGuards; }
+  T operator[](std::int64_t i) const { return all_[kGuards + static_cast<std::size_t>(i)]; }
+
+ private:
+  static constexpr std::size_t kGuards = 64;
+  static T guard() { return static_cast<T>(12345); }
+  std::size_t count_;
+  std::vector<T> all_;
+};
+
+std::vector<float> random_floats(std::int64_t count, std::uint32_t seed = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> distribution;
+  std::vector<float> out(static_cast<std::size_t>(count));
+  for (float& x : out) x = distribution(random);
+  return out;
+}
+
+class CpuKernels : public ::testing::TestWithParam<const KernelTable*> {
+ protected:
+  const KernelTable& table() const { return *GetParam(); }
+};
+
+TEST_P(CpuKernels, ActivationsAreWithinHalfAStepAndClamped) {
+  for (const std::int64_t columns : {32, 64, 320}) {
+    auto x = random_floats(columns);
+    x[5] = 100.0F;
+    x[6] = -100.0F;
+    Guarded<std::int16_t> q(columns);
+    Guarded<float> scales(columns / 32);
+    Guarded<float> sums(columns / 16);
+    table().quantize_row({x.data(), columns, {q.data(), scales.data(), sums.data()}});
+    for (std::int64_t i = 0; i < columns; ++i) {
+      const double scale = scales[i / 32];
+      EXPECT_LE(std::abs(q[i]), 127);
+      EXPECT_LE(std::abs(scale * q[i] - static_cast<double>(x[static_cast<std::size_t>(i)])),
+                scale * (0.5 + std::pow(2.0, -15)));
+    }
+    for (std::int64_t s = 0; s < columns / 16; ++s) {
+      int sum = 0;
+      for (std::int64_t i = 16 * s; i < 16 * s + 16; ++i) sum += q[i];
+      EXPECT_EQ(sums[s], static_cast<float>(sum));
+    }
+  }
+}
+
+TEST_P(CpuKernels, ActivationsRoundTiesToEven) {
+  std::vector<float> x(32, 0.0F);
+  const float ties[] = {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, -2.5F};
+  std::copy(std::begin(ties), std::end(ties), x.begin());
+  x[31] = 127.0F;  // scale 1
+  std::int16_t q[32];
+  float scale = 0;
+  float sums[2];
+  table().quantize_row({x.data(), 32, {q, &scale, sums}});
+  EXPECT_EQ(scale, 1.0F);
+  const std::int16_t expected[] = {0, 2, 2, 0, -2, -2};
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(q[i], expected[i]) << x[static_cast<std::size_t>(i)];
+}
+
+TEST_P(CpuKernels, ActivationBlocksThatCannotBeScaled) {
+  std::vector<float> x(96, 1.0F);
+  std::fill(x.begin(), x.begin() + 32, 1e-39F);  // 127 / x overflows
+  x[40] = INFINITY;
+  x[80] = std::nanf("");
+  std::int16_t q[96];
+  float scales[3];
+  float sums[6];
+  table().quantize_row({x.data(), 96, {q, scales, sums}});
+  EXPECT_EQ(scales[0], 0.0F);
+  EXPECT_TRUE(std::isnan(scales[1]));
+  EXPECT_TRUE(std::isnan(scales[2]));
+}
+
+// Every format's lanes are its decoded values; panels are its decoded values bit for bit.
+TEST_P(CpuKernels, LanesAndPanelsAgreeWithTheCodec) {
+  for (const auto& format : quant::kFormats) {
+    SCOPED_TRACE(format.name);
+    const FormatKernels& kernels = table().format(format.id);
+    const std::int64_t columns = 3 * std::max(format.block_size, 32);
+    const auto x = random_floats(columns);
+    std::vector<std::byte> bytes(
+        static_cast<std::size_t>(columns / format.block_size * format.block_bytes));
+    format.quantize(x.data(), bytes.data(), columns);
+    std::vector<float> expected(x.size());
+    format.dequantize(bytes.data(), expected.data(), columns);
+
+    Guarded<float> panel(columns);
+    kernels.panel(bytes.data(), columns, panel.data());
+    EXPECT_EQ(std::memcmp(panel.data(), expected.data(), x.size() * sizeof(float)), 0);
+    if (kernels.lanes == nullptr) continue;
+    std::vector<quant::Lanes32> lanes(static_cast<std::size_t>(columns / 32 - 1));
+    kernels.lanes(bytes.data(), 1, columns / 32 - 1, lanes.data());
+    for (std::size_t i = 32; i < x.size(); ++i) {
+      const quant::Lanes32& group = lanes[i / 32 - 1];
+      const std::size_t half = i % 32 / 16;
+      const float value = group.scale[half] * static_cast<float>(group.q[i % 32]) - group.min[half];
+      EXPECT_EQ(value, expected[i]) << i;
+      if (!kernels.has_min) {
+        EXPECT_EQ(group.min[half], 0.0F);
+      }
+    }
+  }
+}
+
+// Only the named rows and columns of the output are written.
+TEST_P(CpuKernels, ProductsStayInTheirRowsAndColumns) {
+  const std::int64_t columns = 256;
+  for (const DType type : {DType::F32, DType::Q4_K, DType::Q6_K}) {
+    const auto& format = quant::format(type);
+    const std::int64_t row_bytes = columns / format.block_size * format.block_bytes;
+    for (const std::int64_t weight_rows : {1, 5, 16}) {
+      for (const std::int64_t rows : {1, 3, 8}) {
+        const auto w = random_floats(weight_rows * columns);
+        std::vector<std::byte> bytes(static_cast<std::size_t>(weight_rows * row_bytes));
+        format.quantize(w.data(), bytes.data(), weight_rows * columns);
+        const auto x = random_floats(rows * columns, 2);
+        const WeightRows weight{bytes.data(), row_bytes, weight_rows, columns,
+                                &table().format(type)};
+        const std::int64_t stride = weight_rows + 7;
+        const auto check = [&](Guarded<float>& out) {
+          for (std::int64_t r = 0; r < rows; ++r) {
+            for (std::int64_t n = 0; n < stride && r * stride + n < rows * stride - 7; ++n) {
+              EXPECT_EQ(out[r * stride + n] == -1.0F, n >= weight_rows);
+            }
+          }
+        };
+        Guarded<float> many(rows * stride, -1.0F);
+        Guarded<float> panel(kPanelRows * kPanelColumns);
+        table().many_rows(
+            {weight, x.data(), columns, rows, nullptr, many.data(), stride, panel.data()});
+        check(many);
+        if (weight.format->lanes == nullptr) continue;
+        std::vector<std::int16_t> q(x.size());
+        std::vector<float> scales(x.size() / 32);
+        std::vector<float> sums(x.size() / 16);
+        std::vector<QuantizedRow> in;
+        for (std::int64_t r = 0; r < rows; ++r) {
+          in.push_back({q.data() + r * columns, scales.data() + r * columns / 32,
+                        sums.data() + r * columns / 16});
+          table().quantize_row({x.data() + r * columns, columns, in.back()});
+        }
+        Guarded<float> few(rows * stride, -1.0F);
+        table().few_rows({weight, in.data(), rows, nullptr, few.data(), stride});
+        check(few);
+      }
+    }
+  }
+}
+
+TEST_P(CpuKernels, ElementwiseLoopsStayInTheirRange) {
+  for (std::int64_t count = 1; count <= 70; ++count) {
+    const auto x = random_floats(count);
+    const auto y = random_floats(count, 2);
+    Guarded<float> out(count);
+    table().add(x.data(), y.data(), out.data(), count);
+    table().scale(2.0F, x.data(), out.data(), count);
+    table().activate(ops::ActivationKind::silu, x.data(), out.data(), count);
+    table().glu(ops::ActivationKind::gelu_tanh, x.data(), y.data(), out.data(), count);
+    table().norm({ops::NormKind::layer, x.data(), out.data(), count, y.data(), y.data(), 1e-5});
+  }
+}
+
+TEST_P(CpuKernels, RopeStaysInItsHeads) {
+  for (const auto layout : {ops::RopeLayout::norm, ops::RopeLayout::neox}) {
+    const auto x = random_floats(3 * 20);
+    const auto angles = random_floats(10);
+    Guarded<float> out(3 * 20);
+    table().rope({x.data(), out.data(), 3, 20, 10, 6, layout, angles.data()});
+  }
+}
+
+TEST_P(CpuKernels, AttentionStaysInItsHeadsAndWorkSpace) {
+  for (const std::int64_t size : {5, 32, 80}) {
+    constexpr std::int64_t kPositions = 70;
+    constexpr std::int64_t kHeads = 3;
+    constexpr std::int64_t kAllHeads = 5;  // of the query rows; the task has the middle three
+    constexpr std::int64_t kRows = 2;
+    const auto cache = random_floats(2 * kPageTokens * size);
+    const auto query = random_floats(kRows * kAllHeads * size, 2);
+    const std::int32_t pages[] = {1, 0};
+    HeadPages head;
+    head.first = reinterpret_cast<const std::byte*>(cache.data());
+    head.row_bytes = size * 4;
+    head.page_stride = kPageTokens * head.row_bytes;
+    head.size = head.stored_size = size;
+    head.format = &table().format(DType::F32);
+    Guarded<float> out(kRows * kAllHeads * size, -1.0F);
+    Guarded<float> work(attend_floats(size, size));
+    Attend task;
+    task.query = query.data() + size;
+    task.query_stride = task.out_stride = kAllHeads * size;
+    task.rows = kRows;
+    task.heads = kHeads;
+    task.keys = task.values = head;
+    task.pages = pages;
+    task.first_position = kPositions - kRows;
+    task.end = kPositions;
+    task.out = out.data() + size;
+    task.work = work.data();
+    table().attend(task);
+    for (std::int64_t i = 0; i < kRows * kAllHeads * size; ++i) {
+      const std::int64_t h = i / size % kAllHeads;
+      EXPECT_EQ(out[i] == -1.0F, h < 1 || h > kHeads) << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, CpuKernels, ::testing::ValuesIn(available_targets()),
+                         [](const ::testing::TestParamInfo<const KernelTable*>& parameter) {
+                           return std::string(parameter.param->name);
+                         });
+
+}  // namespace
+}  // namespace ingot::cpu
