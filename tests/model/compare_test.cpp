@@ -41,7 +41,7 @@ TEST(CompareDevices, BadInputIsRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, CompareTest, ::testing::Values("llama", "qwen2"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& parameter) { return parameter.param; });
 
 }  // namespace
 }  // namespace ingot

@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(All, ArchitectureTest,
                                                               "llama3-rope-factors", "qwen2"),
                                             ::testing::Values(DeviceBound{"reference", 1e-5},
                                                               DeviceBound{"cpu", 1e-4})),
-                         [](const auto& info) { return case_name(info); });
+                         [](const auto& parameter) { return case_name(parameter); });
 
 // Formats: models of shared fixtures, whose matrices are all of one type.
 class FormatLogitsTest : public ::testing::TestWithParam<std::string> {
@@ -125,7 +125,7 @@ INSTANTIATE_TEST_SUITE_P(All, FormatLogitsTest,
                          ::testing::Values("F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1",
                                            "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
                                            "IQ4_XS"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& parameter) { return parameter.param; });
 
 }  // namespace
 }  // namespace ingot

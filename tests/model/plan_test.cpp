@@ -101,7 +101,7 @@ TEST_P(PlanTest, SenselessOptionsAreRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, PlanTest, ::testing::Values("reference", "cpu"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& parameter) { return parameter.param; });
 
 }  // namespace
 }  // namespace ingot

@@ -289,7 +289,7 @@ TEST_P(SessionTest, SessionsOfOneExecutableRunFromSeveralThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, SessionTest, ::testing::Values("reference", "cpu"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& parameter) { return parameter.param; });
 
 }  // namespace
 }  // namespace ingot
