@@ -252,8 +252,7 @@ class GgufFile {
   void index_tensors() {
     tensors_in_order_ = gguf::order_by_name(tensors_, gguf::name_of);
     if (const auto* twice = gguf::find_duplicate(tensors_, tensors_in_order_, gguf::name_of)) {
-      fail(ErrorCode::bad_file, "'", path_, "': tensor ", gguf::quoted(*twice),
-           " appears twice");
+      fail(ErrorCode::bad_file, "'", path_, "': tensor ", gguf::quoted(*twice), " appears twice");
     }
   }
 

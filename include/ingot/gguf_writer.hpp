@@ -188,19 +188,17 @@ class GgufWriter {
       refuse("tensor ", gguf::quoted(name), " has a dimension below 1");
     }
     if (shape.front() % type->block_size != 0) {
-      refuse("tensor ", gguf::quoted(name), " has ", shape.front(),
-             " columns, not a multiple of ", type->name, "'s block of ", type->block_size);
+      refuse("tensor ", gguf::quoted(name), " has ", shape.front(), " columns, not a multiple of ",
+             type->name, "'s block of ", type->block_size);
     }
     const auto bytes = gguf::checked_tensor_bytes(*type, shape);
-    if (!bytes)
-      refuse("tensor ", gguf::quoted(name), " has more elements than can be addressed");
+    if (!bytes) refuse("tensor ", gguf::quoted(name), " has more elements than can be addressed");
     return static_cast<std::uint64_t>(*bytes);
   }
 
   static void check_size(const std::string& name, std::uint64_t wanted, std::uint64_t given) {
     if (given != wanted) {
-      refuse("tensor ", gguf::quoted(name), " needs ", wanted, " bytes, but ", given,
-             " are given");
+      refuse("tensor ", gguf::quoted(name), " needs ", wanted, " bytes, but ", given, " are given");
     }
   }
 
