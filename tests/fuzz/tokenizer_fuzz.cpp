@@ -11,6 +11,7 @@
 
 #include "ingot/gguf.hpp"
 #include "ingot/tokenizer.hpp"
+#include "src/tokenizer/unicode.hpp"
 
 namespace {
 
@@ -50,6 +51,11 @@ void round_trip(const std::shared_ptr<const ingot::Tokenizer>& tokenizer, const 
   std::string streamed;
   for (const ingot::TokenId id : ids) streamed += stream.push(id);
   streamed += stream.finish();
+  for (std::size_t at = 0; at < streamed.size();) {
+    const ingot::tokenizer::Char c = ingot::tokenizer::decode_char(streamed, at);
+    require(c.code != ingot::tokenizer::kReplacement || c.size == 3, "streamed text is no UTF-8");
+    at += c.size;
+  }
   require(tokenizer->encode(text, options) == ids, "encoding twice gives different ids");
 }
 
