@@ -161,7 +161,7 @@ class GgufFile {
 
    private:
     std::string suffix(std::uint64_t index) const {
-      return '-' + five_digits(index + 1) + "-of-" + five_digits(parts_) + ".gguf";
+      return detail::concat('-', five_digits(index + 1), "-of-", five_digits(parts_), ".gguf");
     }
 
     static std::string five_digits(std::uint64_t number) {
@@ -260,7 +260,7 @@ class GgufFile {
   template <class T>
   static std::string kind_of() {
     if constexpr (gguf::kIsVector<T>) {
-      return "an array whose elements are each " + kind_of<typename T::value_type>();
+      return detail::concat("an array whose elements are each ", kind_of<typename T::value_type>());
     } else if constexpr (gguf::kIsText<T>) {
       return "a string";
     } else if constexpr (std::is_same_v<T, bool>) {

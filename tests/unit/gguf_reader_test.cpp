@@ -30,6 +30,10 @@ std::shared_ptr<const GgufFile> single(GgufType type, T value) {
   return read(bytes);
 }
 
+std::string numbered(std::string prefix, std::uint64_t i) {
+  return prefix.append(std::to_string(i));
+}
+
 template <class T>
 bool refuses(const GgufFile& file, std::string_view key) {
   try {
@@ -210,16 +214,15 @@ TEST(GgufReader, FindsEveryNameAmongMany) {
   GgufBytes bytes;
   bytes.header(kCount, kCount);
   for (std::uint64_t i = 0; i < kCount; ++i) {
-    bytes.scalar("key." + std::to_string(i), GgufType::uint64, i);
+    bytes.scalar(numbered("key.", i), GgufType::uint64, i);
   }
-  for (std::uint64_t i = 0; i < kCount; ++i) bytes.tensor("t" + std::to_string(i), {1}, 24, i * 32);
+  for (std::uint64_t i = 0; i < kCount; ++i) bytes.tensor(numbered("t", i), {1}, 24, i * 32);
   bytes.pad().data(kCount * 32);
   const auto file = read(bytes);
   for (std::uint64_t i = 0; i < kCount; ++i) {
-    ASSERT_EQ(file->get<std::uint64_t>("key." + std::to_string(i)), i);
-    ASSERT_EQ(
-        file->tensor("t" + std::to_string(i)).data.data() - file->tensors().front().data.data(),
-        static_cast<std::ptrdiff_t>(i * 32));
+    ASSERT_EQ(file->get<std::uint64_t>(numbered("key.", i)), i);
+    ASSERT_EQ(file->tensor(numbered("t", i)).data.data() - file->tensors().front().data.data(),
+              static_cast<std::ptrdiff_t>(i * 32));
   }
 }
 
