@@ -17,7 +17,7 @@ inline const char* running() {
   return INGOT_CPU_TEXT(INGOT_CPU_TARGET);
 }
 
-extern const KernelTable kTable = {
+const KernelTable kTable = {
     .name = INGOT_CPU_TEXT(INGOT_CPU_TARGET),
     .running = &running,
     .format = &find_format,
