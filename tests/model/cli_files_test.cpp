@@ -217,7 +217,7 @@ TEST(CliTokenize, PrintsTheIdsAndTheirTextBack) {
     std::string expected;
     for (const TokenId id :
          tokenizer->encode(kCode, {.add_special = false, .parse_special = special})) {
-      expected += (expected.empty() ? "" : " ") + std::to_string(id);
+      expected.append(expected.empty() ? "" : " ").append(std::to_string(id));
     }
     EXPECT_EQ(result.out, expected + "\n");
 
