@@ -192,18 +192,19 @@ TEST_P(SessionTest, WrongRequestsAreRefusedAndChangeNothing) {
   const auto unchanged = [&] { EXPECT_EQ(session.position(sequence), 20); };
   const std::vector<TokenId> outside = {1, 512};
   const std::vector<TokenId> negative = {-1};
+  const auto few = std::span(tokens).first(4);
   const auto invalid = ErrorCode::invalid_argument;
   expect_error(invalid, "512", [&] { session.step({{sequence, outside}}); });
   expect_error(invalid, "-1", [&] { session.step({{sequence, negative}}); });
   expect_error(invalid, "no tokens", [&] { session.step({{sequence, {}}}); });
   expect_error(invalid, "not open", [&] { session.step({{SequenceId{99}, tokens}}); });
-  expect_error(invalid, "twice", [&] { session.step({{sequence, tokens}, {sequence, tokens}}); });
+  expect_error(invalid, "twice", [&] { session.step({{sequence, few}, {sequence, few}}); });
   expect_error(invalid, "context of 64", [&] { session.step({{sequence, tokens}}); });
   expect_error(invalid, "rows must ascend", [&] {
-    session.step({{sequence, std::span(tokens).first(4), Logits::none, {2, 2}}});
+    session.step({{sequence, few, Logits::none, {2, 2}}});
   });
   expect_error(invalid, "rows must ascend", [&] {
-    session.step({{sequence, std::span(tokens).first(4), Logits::none, {4}}});
+    session.step({{sequence, few, Logits::none, {4}}});
   });
   expect_error(invalid, "cannot rewind", [&] { session.rewind(sequence, -1); });
   unchanged();
