@@ -124,6 +124,22 @@ TEST_F(GenerateTest, TextComesInWholeCharactersAndCompletely) {
   EXPECT_EQ(tokens, 40);
 }
 
+TEST_F(GenerateTest, AnUnfinishedCharacterAtTheEndIsReplaced) {
+  const auto loaded = executable();
+  // The first byte of a two-byte character, as byte-level vocabularies spell it.
+  const auto lead = loaded->model()->tokenizer()->find("\u00C3");
+  ASSERT_TRUE(lead.has_value());
+  Session session(loaded);
+  GenerateRequest wanted = request(1);
+  wanted.sampler = {.temperature = 0, .logit_bias = {{*lead, 1000.0F}}};
+  EXPECT_EQ(generate(session, wanted).text, "\uFFFD");
+  // What the end brings can be a stop string as well.
+  wanted.stop = {"\uFFFD"};
+  const GenerateResult stopped = generate(session, wanted);
+  EXPECT_EQ(stopped.text, "");
+  EXPECT_EQ(stopped.finish_reason, FinishReason::stop_string);
+}
+
 TEST_F(GenerateTest, TextEndsBeforeTheFirstStopString) {
   Session session(executable());
   const GenerateRequest plain = request(24);
