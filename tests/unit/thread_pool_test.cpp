@@ -150,7 +150,11 @@ TEST(ThreadPoolTest, ServesCallersOneAfterAnother) {
   ThreadPool pool(2, false);
   for (int i = 0; i < 20; ++i) {
     int seen = 0;
-    std::thread([&] { pool.run([&](int worker) { seen += worker == 0 ? 1 : 0; }); }).join();
+    std::thread([&] {
+      pool.run([&](int worker) {
+        if (worker == 0) ++seen;
+      });
+    }).join();
     EXPECT_EQ(seen, 1);
   }
 }
