@@ -208,16 +208,11 @@ class Generation {
 
 std::string_view to_string(FinishReason reason) {
   switch (reason) {
-    case FinishReason::end_of_generation:
-      return "end_of_generation";
-    case FinishReason::stop_string:
-      return "stop_string";
-    case FinishReason::length:
-      return "length";
-    case FinishReason::context_full:
-      return "context_full";
-    case FinishReason::cancelled:
-      return "cancelled";
+    case FinishReason::end_of_generation: return "end_of_generation";
+    case FinishReason::stop_string: return "stop_string";
+    case FinishReason::length: return "length";
+    case FinishReason::context_full: return "context_full";
+    case FinishReason::cancelled: return "cancelled";
   }
   return "unknown";
 }
