@@ -259,6 +259,13 @@ TEST(GgufWriter, AFailedWriteLeavesEverythingAsItWas) {
 }
 
 // Broken: a full disk goes unnoticed. A limit on file sizes stands in for it.
+// As root, a rename would replace the device itself.
+TEST(GgufWriter, ADeviceIsNeverReplaced) {
+  GgufWriter writer;
+  EXPECT_TRUE(refused(ErrorCode::io, "not a regular file", [&] { writer.write("/dev/null"); }));
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+}
+
 TEST(GgufWriter, AFullDiskIsAnError) {
   const ScratchFolder folder;
   GgufWriter writer;

@@ -22,8 +22,14 @@ namespace ingot::gguf {
 /// error on the way) the temporary file is removed and what had the name before is untouched.
 class OutputFile {
  public:
-  /// Error io when the folder cannot be written.
+  /// Error io when the folder cannot be written, or when the name belongs to something that is no
+  /// regular file: replacing a device or a pipe is never what was meant.
   explicit OutputFile(const std::filesystem::path& path) : path_(path) {
+    std::error_code ignored;
+    const std::filesystem::file_status status = std::filesystem::status(path, ignored);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+      fail(ErrorCode::io, path.string(), ": not a regular file; give the name of a new file");
+    }
     constexpr int kAttempts =
         1000;  // files left behind by a killed program with this process number
     for (int i = 0; i < kAttempts && number_ < 0; ++i) {
