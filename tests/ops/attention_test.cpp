@@ -161,11 +161,45 @@ TEST(AttentionTest, LooksBackNoFurtherThanItsWindow) {
   }
 }
 
+// Scores of a few units, where the bound is tight, and of several caps.
 TEST(AttentionTest, CapsScores) {
-  for (const double cap : {5.0, 50.0}) {
-    OpCase c({{40, 9}});
-    expect_attention(c, {4, 2, 64, 64}, {.soft_cap = cap, .spread = 3.0}, 49);
+  for (const double cap : {1.0, 5.0, 50.0}) {
+    for (const double spread : {0.5, 1.0, 3.0}) {
+      OpCase c({{40, 9}});
+      expect_attention(c, {4, 2, 64, 64}, {.soft_cap = cap, .spread = spread}, 49);
+    }
   }
+}
+
+// Two positions with values 0 and 1 and scores 0 and cap * tanh(x / cap): the output is the sigmoid
+// of the latter, so that the cap's own error shows. A head for each x.
+TEST(AttentionTest, CapsScoresExactly) {
+  constexpr double kCap = 5.0;
+  std::vector<float> keys;
+  for (double x = 1e-3; x < 100.0; x *= 1.1) {
+    keys.push_back(static_cast<float>(x));
+    keys.push_back(static_cast<float>(-x));
+  }
+  const auto heads = static_cast<std::int64_t>(keys.size());
+  std::vector<float> key_rows(keys.size(), 0.0F);
+  key_rows.insert(key_rows.end(), keys.begin(), keys.end());
+  std::vector<float> value_rows(keys.size(), 0.0F);
+  value_rows.insert(value_rows.end(), keys.size(), 1.0F);
+  OpCase c({{1, 1}});
+  const StateId state = c.state(heads, 1, 1);
+  c.before(ops::StateStore{c.input_of(heads, key_rows), c.input_of(heads, value_rows), state});
+  ops::Attention op;
+  op.query = c.input_of(heads, std::vector<float>(2 * keys.size(), 1.0F));
+  op.out = c.output(heads);
+  op.state = state;
+  op.head_count = heads;
+  op.soft_cap = kCap;
+  c.expect_within(op, op.out, [&](const Element& e) {
+    const double x = std::abs(static_cast<double>(keys[static_cast<std::size_t>(e.column)]));
+    const double score = kCap * std::pow(2.0, -21) + 6 * kUnit * std::min(x, kCap);
+    const double slope = e.expected * (1 - e.expected);  // of the sigmoid
+    return slope * (score + 2 * std::pow(2.0, -21)) + 6 * kUnit * e.expected;
+  });
 }
 
 TEST(AttentionTest, GivesSinksTheirShareOnce) {
