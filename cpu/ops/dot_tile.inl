@@ -60,17 +60,10 @@ inline void dot_all(const float* left, std::int64_t left_stride, std::int64_t le
   std::int64_t i0 = 0;
   for (; i0 + kTileLeft <= left_count; i0 += kTileLeft) stripe(Constant<kTileLeft>{}, i0);
   switch (left_count - i0) {
-    case 3:
-      stripe(Constant<3>{}, i0);
-      break;
-    case 2:
-      stripe(Constant<2>{}, i0);
-      break;
-    case 1:
-      stripe(Constant<1>{}, i0);
-      break;
-    default:
-      break;
+    case 3: stripe(Constant<3>{}, i0); break;
+    case 2: stripe(Constant<2>{}, i0); break;
+    case 1: stripe(Constant<1>{}, i0); break;
+    default: break;
   }
 }
 

@@ -46,10 +46,8 @@ inline void map(const float* left, const float* right, float* out, std::int64_t 
 
 inline void activate(ops::ActivationKind kind, const float* in, float* out, std::int64_t count) {
   switch (kind) {
-    case ops::ActivationKind::silu:
-      return map(in, out, count, [](Floats x) { return silu(x); });
-    case ops::ActivationKind::gelu:
-      return map(in, out, count, [](Floats x) { return gelu(x); });
+    case ops::ActivationKind::silu: return map(in, out, count, [](Floats x) { return silu(x); });
+    case ops::ActivationKind::gelu: return map(in, out, count, [](Floats x) { return gelu(x); });
     case ops::ActivationKind::gelu_tanh:
       return map(in, out, count, [](Floats x) { return gelu_tanh(x); });
   }

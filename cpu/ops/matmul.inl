@@ -98,24 +98,15 @@ inline void few_rows(const FewRows& task) {
 template <bool kHasMin>
 inline void few_rows_switch(const FewRows& task) {
   switch (task.rows) {
-    case 1:
-      return few_rows<1, kHasMin>(task);
-    case 2:
-      return few_rows<2, kHasMin>(task);
-    case 3:
-      return few_rows<3, kHasMin>(task);
-    case 4:
-      return few_rows<4, kHasMin>(task);
-    case 5:
-      return few_rows<5, kHasMin>(task);
-    case 6:
-      return few_rows<6, kHasMin>(task);
-    case 7:
-      return few_rows<7, kHasMin>(task);
-    case 8:
-      return few_rows<8, kHasMin>(task);
-    default:
-      return;
+    case 1: return few_rows<1, kHasMin>(task);
+    case 2: return few_rows<2, kHasMin>(task);
+    case 3: return few_rows<3, kHasMin>(task);
+    case 4: return few_rows<4, kHasMin>(task);
+    case 5: return few_rows<5, kHasMin>(task);
+    case 6: return few_rows<6, kHasMin>(task);
+    case 7: return few_rows<7, kHasMin>(task);
+    case 8: return few_rows<8, kHasMin>(task);
+    default: return;
   }
 }
 
