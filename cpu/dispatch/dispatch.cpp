@@ -1,6 +1,5 @@
 #include "cpu/dispatch/dispatch.hpp"
 
-#include <array>
 #include <cstdlib>
 #include <fstream>
 
@@ -15,10 +14,25 @@ struct Candidate {
   bool (*runs_here)();
 };
 
+#if defined(INGOT_CPU_X86_TARGETS)
+// The compiler's run-time checks ask CPUID and whether the system saves the wide registers.
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
 // Best first.
-constexpr std::array<Candidate, 1> kCandidates{{
+constexpr Candidate kCandidates[] = {
+#if defined(INGOT_CPU_X86_TARGETS)
+    {&avx512::kTable, &has_avx512},
+    {&avx2::kTable, &has_avx2},
+#endif
     {&scalar::kTable, [] { return true; }},
-}};
+};
 
 }  // namespace
 

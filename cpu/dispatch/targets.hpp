@@ -9,5 +9,13 @@ namespace ingot::cpu {
 namespace scalar {
 extern const KernelTable kTable;
 }
+#if defined(INGOT_CPU_X86_TARGETS)
+namespace avx2 {
+extern const KernelTable kTable;
+}
+namespace avx512 {
+extern const KernelTable kTable;
+}
+#endif
 
 }  // namespace ingot::cpu

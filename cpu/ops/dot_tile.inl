@@ -8,10 +8,17 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-/// Rows of the left and right operand per tile: 4 x 2 accumulators, two right vectors and one left
-/// vector leave five of 16 registers for products. 4 x 3 would spill on targets without FMA.
+/// Rows of the left and right operand per tile. The accumulators, one right vector per column and
+/// one left vector must fit the registers: 4 x 6 + 7 of 32 with AVX-512, 4 x 3 + 4 of 16 with FMA.
+/// Without FMA each product needs a register of its own and 4 x 3 would spill.
 inline constexpr int kTileLeft = 4;
+#if defined(__AVX512F__)
+inline constexpr int kTileRight = 6;
+#elif defined(__FMA__)
+inline constexpr int kTileRight = 3;
+#else
 inline constexpr int kTileRight = 2;
+#endif
 
 /// out(i, j) = sum over k of left[i][k] * right[j][k]. Each of the kLanes running sums takes every
 /// kLanes-th product; then the lanes are added, then the products of the last, partial vector.

@@ -44,27 +44,39 @@ inline void quantize_row(const QuantizeRow& task) {
   }
 }
 
+/// The sums of one group's products, each half of 16 columns times its own scale.
+inline Floats group_products(const Shorts (&weights)[64 / kVectorBytes], const std::int16_t* q,
+                             const float (&scales)[2], float scale) {
+  constexpr int kParts = 64 / kVectorBytes;  // vectors that hold the 32 columns
+  if constexpr (kParts == 1) {
+    const Ints products = multiply_add_pairs(weights[0], load_shorts(q));
+    return to_floats(products) * (halves(scales[0], scales[1]) * scale);
+  } else {
+    Floats total = {};
+    for (int half = 0; half < 2; ++half) {
+      Ints products = {};
+      for (int p = half * kParts / 2; p < (half + 1) * kParts / 2; ++p) {
+        products += multiply_add_pairs(weights[p], load_shorts(q + p * kVectorBytes / 2));
+      }
+      total += to_floats(products) * (scales[half] * scale);
+    }
+    return total;
+  }
+}
+
 // One weight row against kRows activation rows, over `count` groups of 32 columns from `group`.
 template <int kRows, bool kHasMin>
 inline void add_groups(const quant::Lanes32* lanes, std::int64_t group, std::int64_t count,
-                       const QuantizedRow* in, Floats4 (&sums)[kRows], float (&mins)[kRows]) {
+                       const QuantizedRow* in, Floats (&sums)[kRows], float (&mins)[kRows]) {
   for (std::int64_t g = 0; g < count; ++g) {
     const quant::Lanes32& w = lanes[g];
-    std::int16_t wide[32];
-    for (int i = 0; i < 32; ++i) wide[i] = w.q[i];
-    const Shorts8 w0 = load_shorts(wide);
-    const Shorts8 w1 = load_shorts(wide + 8);
-    const Shorts8 w2 = load_shorts(wide + 16);
-    const Shorts8 w3 = load_shorts(wide + 24);
+    constexpr int kParts = 64 / kVectorBytes;  // vectors that hold the 32 columns
+    Shorts weights[kParts];
+    for (int p = 0; p < kParts; ++p) weights[p] = load_bytes(w.q + p * kVectorBytes / 2);
     for (int m = 0; m < kRows; ++m) {
       const std::int64_t at = group + g;
-      const std::int16_t* q = in[m].q + 32 * at;
       const float scale = in[m].scales[at];
-      const Ints4 first =
-          multiply_add_pairs(w0, load_shorts(q)) + multiply_add_pairs(w1, load_shorts(q + 8));
-      const Ints4 second =
-          multiply_add_pairs(w2, load_shorts(q + 16)) + multiply_add_pairs(w3, load_shorts(q + 24));
-      sums[m] += to_floats(first) * (w.scale[0] * scale) + to_floats(second) * (w.scale[1] * scale);
+      sums[m] += group_products(weights, in[m].q + 32 * at, w.scale, scale);
       if constexpr (kHasMin) {
         const float* s = in[m].sums + 2 * at;
         mins[m] += (w.min[0] * s[0] + w.min[1] * s[1]) * scale;
@@ -81,7 +93,7 @@ inline void few_rows(const FewRows& task) {
   const std::int64_t groups = task.weight.columns / 32;
   for (std::int64_t n = 0; n < task.weight.rows; ++n) {
     const std::byte* row = task.weight.first + n * task.weight.row_bytes;
-    Floats4 sums[kRows] = {};
+    Floats sums[kRows] = {};
     float mins[kRows] = {};
     for (std::int64_t g = 0; g < groups; g += kGroups) {
       const std::int64_t count = groups - g < kGroups ? groups - g : kGroups;
@@ -90,7 +102,7 @@ inline void few_rows(const FewRows& task) {
     }
     for (int m = 0; m < kRows; ++m) {
       const float bias = task.bias != nullptr ? task.bias[n] : 0.0F;
-      task.out[m * task.out_stride + n] = (sum_of_four(sums[m]) - mins[m]) + bias;
+      task.out[m * task.out_stride + n] = (sum(sums[m]) - mins[m]) + bias;
     }
   }
 }

@@ -19,11 +19,30 @@ struct Seam {
 
   static void lanes(const std::byte* row, std::int64_t first, std::int64_t count,
                     quant::Lanes32* out) {
-    constexpr std::int64_t kGroups = Format::kBlockSize / 32;
     const auto* blocks = reinterpret_cast<const typename Format::Block*>(row);
-    for (std::int64_t g = first; g < first + count; ++g) {
-      Format::lanes(blocks[g / kGroups], static_cast<int>(g % kGroups), *out++);
+    std::int64_t g = first;
+    while (g < first + count) {
+      const typename Format::Block& block = blocks[g / kGroups];
+      if (g % kGroups == 0 && g + kGroups <= first + count) {
+        whole_block<0>(block, out);
+        g += kGroups;
+        out += kGroups;
+      } else {
+        Format::lanes(block, static_cast<int>(g % kGroups), *out++);
+        ++g;
+      }
     }
+  }
+
+ private:
+  static constexpr std::int64_t kGroups = Format::kBlockSize / 32;
+
+  // With the group's number a constant, its shifts and masks are too, and the codec's loops become
+  // vector code.
+  template <int kGroup>
+  static void whole_block(const typename Format::Block& block, quant::Lanes32* out) {
+    Format::lanes(block, kGroup, out[kGroup]);
+    if constexpr (kGroup + 1 < kGroups) whole_block<kGroup + 1>(block, out);
   }
 };
 

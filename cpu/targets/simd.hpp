@@ -5,7 +5,7 @@
 #include "cpu/targets/target.hpp"
 
 #if defined(__SSE2__)
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 
 #ifndef INGOT_CPU_SIMD_HPP
@@ -27,10 +27,8 @@ inline constexpr int kLanes = kVectorBytes / 4;
 typedef float Floats __attribute__((vector_size(kVectorBytes)));
 typedef std::int32_t Ints __attribute__((vector_size(kVectorBytes)));
 
-/// Four lanes, whatever the target: integer products of 16 columns end in these.
-typedef float Floats4 __attribute__((vector_size(16)));
-typedef std::int32_t Ints4 __attribute__((vector_size(16)));
-typedef std::int16_t Shorts8 __attribute__((vector_size(16)));
+typedef std::int16_t Shorts __attribute__((vector_size(kVectorBytes)));
+typedef std::int8_t HalfBytes __attribute__((vector_size(kVectorBytes / 2)));
 
 /// A number as a type, to choose a template by.
 template <int kNumber>
@@ -73,35 +71,49 @@ inline float sum(Floats v) {
   return lanes[0];
 }
 
-inline float sum_of_four(Floats4 v) {
-  return (v[0] + v[2]) + (v[1] + v[3]);
-}
-
 /// Lane by lane: the larger, or `a` if `b` is NaN.
 inline Floats larger(Floats a, Floats b) {
   return b > a ? b : a;
 }
 
-inline Shorts8 load_shorts(const std::int16_t* from) {
-  Shorts8 v;
+inline Shorts load_shorts(const std::int16_t* from) {
+  Shorts v;
   __builtin_memcpy(&v, from, sizeof v);
   return v;
 }
 
+/// As many bytes as a Shorts has lanes, widened in registers: stores of another width in between
+/// would have to reach the cache before they can be loaded again.
+inline Shorts load_bytes(const std::int8_t* from) {
+  HalfBytes v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return __builtin_convertvector(v, Shorts);
+}
+
 /// Lane i: a[2i] * b[2i] + a[2i + 1] * b[2i + 1], exact.
-inline Ints4 multiply_add_pairs(Shorts8 a, Shorts8 b) {
-#if defined(__SSE2__)
-  const __m128i product = _mm_madd_epi16((__m128i)a, (__m128i)b);
-  return (Ints4)product;
+inline Ints multiply_add_pairs(Shorts a, Shorts b) {
+#if defined(__AVX512BW__)
+  return (Ints)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (Ints)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__)
+  return (Ints)_mm_madd_epi16((__m128i)a, (__m128i)b);
 #else
-  Ints4 out;
-  for (int i = 0; i < 4; ++i) out[i] = a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
+  Ints out;
+  for (int i = 0; i < kLanes; ++i) out[i] = a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
   return out;
 #endif
 }
 
-inline Floats4 to_floats(Ints4 v) {
-  return __builtin_convertvector(v, Floats4);
+inline Floats to_floats(Ints v) {
+  return __builtin_convertvector(v, Floats);
+}
+
+/// The first half of the lanes `low`, the second `high`.
+inline Floats halves(float low, float high) {
+  Ints lane;
+  for (int i = 0; i < kLanes; ++i) lane[i] = i;
+  return lane < kLanes / 2 ? broadcast(low) : broadcast(high);
 }
 
 /// e^x within 2^-21 relative for x in [-87.3, 88]; above 88 it stays at e^88, below -87.3 it is 0
