@@ -26,9 +26,12 @@ const Architecture& find_architecture(const GgufFile& file);
 /// The program for these options: RunOptions override the file's context and RoPE settings.
 Program build_program(const ModelSpec& spec, const GgufFile& file, const RunOptions& options);
 
-// One function pair per file of this folder.
-ModelSpec read_llama_spec(const GgufFile& file);
+// One function per file of this folder.
 Program build_llama(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
+Program build_olmo2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_qwen2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
+
+Program build_qwen3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
+Program build_starcoder2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 
 }  // namespace ingot

@@ -89,7 +89,8 @@ ModelSpec read_decoder_spec(const GgufFile& file) {
   spec.key_size = read.positive_or("attention.key_length", head_size);
   spec.value_size = read.positive_or("attention.value_length", head_size);
   spec.rotary_size = read.positive_or("rope.dimension_count", spec.key_size);
-  spec.norm_epsilon = read.real_or("attention.layer_norm_rms_epsilon", 1e-5);
+  spec.norm_epsilon = read.real_or("attention.layer_norm_rms_epsilon",
+                                   read.real_or("attention.layer_norm_epsilon", 1e-5));
   spec.rope_base = read.real_or("rope.freq_base", 10000.0);
   spec.rope_scaling = read_scaling(file, read, spec.context_length);
   if (spec.head_count % spec.kv_head_count != 0) {
@@ -104,6 +105,11 @@ ModelSpec read_decoder_spec(const GgufFile& file) {
     fail(ErrorCode::bad_file, file.path(), ": norm epsilon ", spec.norm_epsilon, " or RoPE base ",
          spec.rope_base, " makes no sense");
   }
+  const auto experts = file.get_or<std::int64_t>(read.key("expert_count"), 0);
+  if (experts > 0) {
+    read.refuse("a ", spec.architecture, " model with ", experts,
+                " experts; mixtures of experts are not supported yet");
+  }
   spec.vocabulary_size = file.tensor("token_embd.weight").rows();
   for (const GgufTensor& tensor : file.tensors()) {
     spec.parameter_count += static_cast<std::uint64_t>(tensor.element_count());
@@ -111,12 +117,29 @@ ModelSpec read_decoder_spec(const GgufFile& file) {
   return spec;
 }
 
+std::int64_t sliding_window(const GgufFile& file) {
+  const std::string key = arch_key(file, "attention.sliding_window");
+  const auto window = file.get_or<std::int64_t>(key, 0);
+  if (window < 0 || window >= kLargest) {
+    fail(ErrorCode::bad_file, file.path(), ": key ", key, " is ", window);
+  }
+  return window;
+}
+
 std::string layer_name(std::int64_t layer, std::string_view name) {
   return "blk." + std::to_string(layer) + "." + std::string(name);
 }
 
+ValueId norm(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, const std::string& base,
+             ValueId x) {
+  const WeightOperand weight = b.vector(base + ".weight", spec.hidden_size);
+  if (kind == ops::NormKind::rms) return b.rms_norm(base, x, weight, spec.norm_epsilon);
+  return b.layer_norm(base, x, weight, b.vector(base + ".bias", spec.hidden_size),
+                      spec.norm_epsilon);
+}
+
 ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
-                       const AttentionTraits& traits, std::int32_t rope_table) {
+                       const AttentionTraits& traits) {
   const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
   const std::int64_t query_size = spec.head_count * spec.key_size;
   const std::int64_t key_size = spec.kv_head_count * spec.key_size;
@@ -127,17 +150,25 @@ ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t la
                {b.linear(name("attn_q"), query_size, spec.hidden_size, traits.qkv_bias),
                 b.linear(name("attn_k"), key_size, spec.hidden_size, traits.qkv_bias),
                 b.linear(name("attn_v"), value_size, spec.hidden_size, traits.qkv_bias)});
-  const auto rotate = [&](std::string_view part, ValueId value) {
-    return b.rope(name(part), value, traits.rope_layout, spec.key_size, spec.rotary_size,
-                  rope_table);
+  const auto normalise_and_rotate = [&](const std::string& part, const std::string& norm_tensor,
+                                        ValueId value, std::int64_t row_size) {
+    if (traits.query_key_norm != QueryKeyNorm::none) {
+      const bool per_head = traits.query_key_norm == QueryKeyNorm::per_head;
+      const std::int64_t group = per_head ? spec.key_size : row_size;
+      value = b.rms_norm(name(part + "_norm"), value,
+                         b.vector(name(norm_tensor) + ".weight", group), spec.norm_epsilon, group);
+    }
+    return b.rope(name(part + "_rotated"), value, traits.rope_layout, spec.key_size,
+                  spec.rotary_size, traits.rope_table);
   };
-  const ValueId query = rotate("query_rotated", qkv[0]);
-  const ValueId key = rotate("key_rotated", qkv[1]);
+  const ValueId query = normalise_and_rotate("query", "attn_q_norm", qkv[0], query_size);
+  const ValueId key = normalise_and_rotate("key", "attn_k_norm", qkv[1], key_size);
 
   const StateId state = b.state(name("kv"), spec.kv_head_count, spec.key_size, spec.value_size);
   b.state_store(key, qkv[2], state);
   const double scale = 1.0 / std::sqrt(static_cast<double>(spec.key_size));
-  const ValueId mixed = b.attention(name("attention"), query, state, spec.head_count, scale);
+  const ValueId mixed =
+      b.attention(name("attention"), query, state, spec.head_count, scale, traits.window);
   return b.matmul(name("attention_out"), mixed,
                   b.linear(name("attn_output"), spec.hidden_size, spec.head_count * spec.value_size,
                            traits.output_bias));
@@ -156,10 +187,8 @@ ValueId gated_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64_
                   b.linear(name("ffn_down"), spec.hidden_size, spec.feed_forward_size, bias));
 }
 
-ValueId rms_norm_head(ProgramBuilder& b, const ModelSpec& spec, ValueId x) {
-  const ValueId selected = b.select_rows("output_rows", x);
-  const ValueId normed = b.rms_norm(
-      "output_norm", selected, b.vector("output_norm.weight", spec.hidden_size), spec.norm_epsilon);
+ValueId output_head(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, ValueId x) {
+  const ValueId normed = norm(b, spec, kind, "output_norm", b.select_rows("output_rows", x));
   const bool tied = !b.has_tensor("output.weight");
   Linear head;
   head.weight = b.matrix(tied ? "token_embd.weight" : "output.weight", spec.vocabulary_size,

@@ -16,26 +16,40 @@ std::string arch_key(const GgufFile& file, std::string_view name);
 /// counts parameters. Error bad_file or unsupported naming the key.
 ModelSpec read_decoder_spec(const GgufFile& file);
 
+/// attention.sliding_window: positions that a windowed layer sees, itself included; 0 when absent.
+std::int64_t sliding_window(const GgufFile& file);
+
 /// The tensors of layer `layer` are named "blk.<layer>.<name>".
 std::string layer_name(std::int64_t layer, std::string_view name);
 
+/// Whether queries and keys are RMS-normalised before they turn, with attn_q_norm and attn_k_norm.
+enum class QueryKeyNorm { none, per_head, whole_row };
+
+/// What may differ between architectures' attention, or between the layers of one.
 struct AttentionTraits {
   ops::RopeLayout rope_layout = ops::RopeLayout::norm;
   Bias qkv_bias = Bias::none;
   Bias output_bias = Bias::none;
+  QueryKeyNorm query_key_norm = QueryKeyNorm::none;
+  std::int32_t rope_table = 0;
+  std::int64_t window = 0;  ///< positions a token sees, itself included; 0: all
 };
 
-/// Causal self-attention: q, k, v = W x; rotate q, k; store k, v; attend; project back to hidden
-/// size.
+/// Causal self-attention: q, k, v = W x; normalise and rotate q, k; store k, v; attend; project
+/// back to hidden size.
 ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
-                       const AttentionTraits& traits, std::int32_t rope_table);
+                       const AttentionTraits& traits);
 
 /// Gated feed-forward: down(silu(gate x) * up x).
 ValueId gated_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
                            Bias bias);
 
-/// Final RMS norm over the rows that want logits and the output head, which is the embedding table
+/// Norms by the name of their tensors: `base`.weight, for layer norms `base`.bias as well.
+ValueId norm(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, const std::string& base,
+             ValueId x);
+
+/// Final norm over the rows that want logits and the output head, which is the embedding table
 /// itself when the file has no output.weight.
-ValueId rms_norm_head(ProgramBuilder& b, const ModelSpec& spec, ValueId x);
+ValueId output_head(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, ValueId x);
 
 }  // namespace ingot

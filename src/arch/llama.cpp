@@ -40,34 +40,22 @@ std::vector<float> rope_factors(const ModelSpec& spec, const GgufFile& file,
 
 }  // namespace
 
-ModelSpec read_llama_spec(const GgufFile& file) {
-  ModelSpec spec = read_decoder_spec(file);
-  const auto experts = file.get_or<std::int64_t>(arch_key(file, "expert_count"), 0);
-  if (experts > 0) {
-    fail(ErrorCode::unsupported, file.path(), ": a ", spec.architecture, " model with ", experts,
-         " experts; mixtures of experts are not supported yet");
-  }
-  return spec;
-}
-
 Program build_llama_with(const ModelSpec& spec, const GgufFile& file, ProgramBuilder b,
-                         const AttentionTraits& traits, Bias feed_forward_bias) {
-  const std::int32_t table = b.rope_table(
+                         AttentionTraits traits, Bias feed_forward_bias) {
+  constexpr auto kRms = ops::NormKind::rms;
+  traits.rope_table = b.rope_table(
       rope_table(spec.rope_base, spec.rotary_size, spec.rope_scaling, rope_factors(spec, file, b)));
   ValueId x = b.embed_rows("embedding",
                            b.matrix("token_embd.weight", spec.vocabulary_size, spec.hidden_size));
   for (std::int64_t layer = 0; layer < spec.layer_count; ++layer) {
     const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
-    const auto norm = [&](std::string_view part, ValueId in) {
-      return b.rms_norm(name(part), in, b.vector(name(part) + ".weight", spec.hidden_size),
-                        spec.norm_epsilon);
-    };
     x = b.add(name("attention_residual"), x,
-              self_attention(b, spec, layer, norm("attn_norm", x), traits, table));
+              self_attention(b, spec, layer, norm(b, spec, kRms, name("attn_norm"), x), traits));
     x = b.add(name("ffn_residual"), x,
-              gated_feed_forward(b, spec, layer, norm("ffn_norm", x), feed_forward_bias));
+              gated_feed_forward(b, spec, layer, norm(b, spec, kRms, name("ffn_norm"), x),
+                                 feed_forward_bias));
   }
-  return b.finish(rms_norm_head(b, spec, x));
+  return b.finish(output_head(b, spec, kRms, x));
 }
 
 Program build_llama(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder) {

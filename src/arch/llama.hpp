@@ -5,8 +5,8 @@
 
 namespace ingot {
 
-/// The program of src/arch/llama.cpp with the given rotary layout and biases.
+/// The program of src/arch/llama.cpp with the given attention and biases.
 Program build_llama_with(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder,
-                         const AttentionTraits& traits, Bias feed_forward_bias);
+                         AttentionTraits traits, Bias feed_forward_bias);
 
 }  // namespace ingot

@@ -1,12 +1,16 @@
 #include "ingot/error.hpp"
 #include "src/arch/architecture.hpp"
+#include "src/arch/decoder.hpp"
 
 namespace ingot {
 
 const std::vector<Architecture>& all_architectures() {
   static const std::vector<Architecture> all = {
-      {"llama", read_llama_spec, build_llama},
-      {"qwen2", read_llama_spec, build_qwen2},
+      {"llama", read_decoder_spec, build_llama},
+      {"olmo2", read_decoder_spec, build_olmo2},
+      {"qwen2", read_decoder_spec, build_qwen2},
+      {"qwen3", read_decoder_spec, build_qwen3},
+      {"starcoder2", read_decoder_spec, build_starcoder2},
   };
   return all;
 }

@@ -36,11 +36,8 @@ RopeTable rope_table(double base, std::int64_t rotary_size, const RopeScaling& s
     double frequency = std::pow(base, -2.0 * index / static_cast<double>(rotary_size));
     if (!factors.empty()) frequency /= static_cast<double>(factors[static_cast<std::size_t>(i)]);
     switch (scaling.kind) {
-      case RopeScaling::Kind::none:
-        break;
-      case RopeScaling::Kind::linear:
-        frequency /= scaling.factor;
-        break;
+      case RopeScaling::Kind::none: break;
+      case RopeScaling::Kind::linear: frequency /= scaling.factor; break;
       case RopeScaling::Kind::yarn: {
         const double slow = std::clamp((index - low) / std::max(0.001, high - low), 0.0, 1.0);
         frequency = frequency * (1.0 - slow) + frequency / scaling.factor * slow;

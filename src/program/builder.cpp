@@ -99,18 +99,34 @@ ValueId ProgramBuilder::embed_rows(std::string name, WeightOperand table) {
   return op.out;
 }
 
+ValueId ProgramBuilder::norm(ops::Norm op, std::string name) {
+  const Value input = program_.value(op.in);
+  op.out = new_value(std::move(name), input.rows, input.columns);
+  if (op.group_size == 0) op.group_size = input.columns;
+  program_.instructions.emplace_back(op);
+  return op.out;
+}
+
 ValueId ProgramBuilder::rms_norm(std::string name, ValueId in, WeightOperand weight, double epsilon,
                                  std::int64_t group_size) {
-  const Value input = program_.value(in);
   ops::Norm op;
   op.kind = ops::NormKind::rms;
   op.in = in;
-  op.out = new_value(std::move(name), input.rows, input.columns);
   op.weight = weight;
   op.epsilon = epsilon;
-  op.group_size = group_size > 0 ? group_size : input.columns;
-  program_.instructions.emplace_back(op);
-  return op.out;
+  op.group_size = group_size;
+  return norm(op, std::move(name));
+}
+
+ValueId ProgramBuilder::layer_norm(std::string name, ValueId in, WeightOperand weight,
+                                   WeightOperand bias, double epsilon) {
+  ops::Norm op;
+  op.kind = ops::NormKind::layer;
+  op.in = in;
+  op.weight = weight;
+  op.bias = bias;
+  op.epsilon = epsilon;
+  return norm(op, std::move(name));
 }
 
 std::vector<ValueId> ProgramBuilder::matmul(const std::vector<std::string>& names, ValueId in,
@@ -150,8 +166,9 @@ void ProgramBuilder::state_store(ValueId key, ValueId value, StateId state) {
 }
 
 ValueId ProgramBuilder::attention(std::string name, ValueId query, StateId state,
-                                  std::int64_t head_count, double scale) {
+                                  std::int64_t head_count, double scale, std::int64_t window) {
   ops::Attention op;
+  op.window = window;
   op.query = query;
   op.state = state;
   op.head_count = head_count;
@@ -160,6 +177,13 @@ ValueId ProgramBuilder::attention(std::string name, ValueId query, StateId state
                      head_count * program_.state(state).value_size);
   program_.instructions.emplace_back(op);
   return op.out;
+}
+
+ValueId ProgramBuilder::activation(std::string name, ops::ActivationKind kind, ValueId in) {
+  const Value input = program_.value(in);
+  const ValueId out = new_value(std::move(name), input.rows, input.columns);
+  program_.instructions.emplace_back(ops::Activation{kind, in, out});
+  return out;
 }
 
 ValueId ProgramBuilder::glu(std::string name, ops::ActivationKind kind, ValueId gate, ValueId up) {

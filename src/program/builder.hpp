@@ -46,16 +46,21 @@ class ProgramBuilder {
 
   // --- instructions; `name` names the value written ----------------------------------------------
   ValueId embed_rows(std::string name, WeightOperand table);
+  /// `group_size` 0: over the whole row.
   ValueId rms_norm(std::string name, ValueId in, WeightOperand weight, double epsilon,
                    std::int64_t group_size = 0);
+  ValueId layer_norm(std::string name, ValueId in, WeightOperand weight, WeightOperand bias,
+                     double epsilon);
   ValueId matmul(std::string name, ValueId in, const Linear& linear);
   std::vector<ValueId> matmul(const std::vector<std::string>& names, ValueId in,
                               const std::vector<Linear>& linears);
   ValueId rope(std::string name, ValueId in, ops::RopeLayout layout, std::int64_t head_size,
                std::int64_t rotary_size, std::int32_t table);
   void state_store(ValueId key, ValueId value, StateId state);
+  /// `window` 0: every earlier position.
   ValueId attention(std::string name, ValueId query, StateId state, std::int64_t head_count,
-                    double scale);
+                    double scale, std::int64_t window = 0);
+  ValueId activation(std::string name, ops::ActivationKind kind, ValueId in);
   ValueId glu(std::string name, ops::ActivationKind kind, ValueId gate, ValueId up);
   ValueId add(std::string name, ValueId left, ValueId right);
   ValueId select_rows(std::string name, ValueId in);
@@ -66,6 +71,7 @@ class ProgramBuilder {
   Program finish(ValueId logits);
 
  private:
+  ValueId norm(ops::Norm op, std::string name);
   ValueId new_value(std::string name, Rows rows, std::int64_t columns);
   TensorId tensor(const GgufTensor& found);
 

@@ -40,7 +40,8 @@ TEST(CompareDevices, BadInputIsRefused) {
                Error);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, CompareTest, ::testing::Values("llama", "qwen2"),
+INSTANTIATE_TEST_SUITE_P(Models, CompareTest,
+                         ::testing::Values("llama", "qwen2", "qwen3", "starcoder2", "olmo3"),
                          [](const auto& parameter) { return parameter.param; });
 
 }  // namespace

@@ -80,12 +80,13 @@ std::string case_name(const Info& parameter) {
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ArchitectureTest,
-                         ::testing::Combine(::testing::Values("llama", "llama-linear-rope",
-                                                              "llama3-rope-factors", "qwen2"),
-                                            ::testing::Values(DeviceBound{"reference", 1e-5},
-                                                              DeviceBound{"cpu", 1e-4})),
-                         [](const auto& parameter) { return case_name(parameter); });
+INSTANTIATE_TEST_SUITE_P(
+    All, ArchitectureTest,
+    ::testing::Combine(::testing::Values("llama", "llama-linear-rope", "llama3-rope-factors",
+                                         "qwen2", "qwen3", "starcoder2", "starcoder2-window",
+                                         "olmo2", "olmo3"),
+                       ::testing::Values(DeviceBound{"reference", 1e-5}, DeviceBound{"cpu", 1e-4})),
+    [](const auto& parameter) { return case_name(parameter); });
 
 // Formats: models of shared fixtures, whose matrices are all of one type.
 class FormatLogitsTest : public ::testing::TestWithParam<std::string> {
