@@ -11,7 +11,7 @@ using test::relative_error;
 constexpr std::size_t kVocabulary = 512;
 
 struct DeviceBound {
-  friend void PrintTo(const DeviceBound& bound, std::ostream* out) { *out << bound.device; }
+  friend void PrintTo(const DeviceBound& value, std::ostream* out) { *out << value.device; }
   std::string device;
   double
       bound;  // f32 weights and cache: a few hundred roundings of 2^-24 (cpu) or none (reference)
