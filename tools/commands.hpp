@@ -31,6 +31,7 @@ Command add_dequantize(CLI::App& app);
 Command add_inspect(CLI::App& app);
 Command add_perplexity(CLI::App& app);
 Command add_quantize(CLI::App& app);
+Command add_synth(CLI::App& app);
 Command add_devices(CLI::App& app);
 
 }  // namespace ingot::tools

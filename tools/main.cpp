@@ -30,10 +30,10 @@ int run_program(int argc, char** argv) {
   app.footer(
       "ingot COMMAND --help describes a command. Exit codes: 0 success, 1 failure, 2 bad "
       "usage, 130 interrupted.");
-  const std::vector<Command> commands = {
-      add_run(app),        add_logits(app),     add_diff(app),
-      add_tokenize(app),   add_dequantize(app), add_inspect(app),
-      add_perplexity(app), add_quantize(app),   add_devices(app)};
+  const std::vector<Command> commands = {add_run(app),        add_logits(app),     add_diff(app),
+                                         add_tokenize(app),   add_dequantize(app), add_inspect(app),
+                                         add_perplexity(app), add_quantize(app),   add_devices(app),
+                                         add_synth(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

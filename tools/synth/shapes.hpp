@@ -1,0 +1,74 @@
+// The shapes of published models: what decides how large a model is and how fast it can run,
+// without its weights.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ingot::tools {
+
+/// Which special tokens a model family has, by their published spelling, and which text splitting.
+enum class Family { qwen2, llama3, deepseek, codellama, codellama_plain, mistral };
+
+/// Hyper-parameters as the model's publisher gives them in its config.json.
+struct Shape {
+  std::string_view name;  ///< as on the command line
+  std::string_view architecture;
+  Family family;
+  std::int64_t layer_count;
+  std::int64_t hidden_size;
+  std::int64_t feed_forward_size;
+  std::int64_t head_count;
+  std::int64_t kv_head_count;
+  std::int64_t head_size;
+  std::int64_t vocabulary_size;
+  std::int64_t context_length;
+  double rope_base;
+  double norm_epsilon;
+  bool tied = false;  ///< the embedding table is the head as well
+  bool qkv_bias = false;
+  double rope_linear = 1;      ///< positions are divided by it
+  bool llama3_rope = false;    ///< Llama 3.1's factors per pair, in rope_freqs.weight
+  bool large_gqa_mix = false;  ///< llama.cpp's "70B": attn_v gets more bits, being 8 times smaller
+};
+
+const std::vector<Shape>& shapes();
+
+/// Null when there is none of that name.
+const Shape* find_shape(std::string_view name);
+
+/// What a tensor is, where that decides its type and its values.
+enum class Role {
+  embedding,
+  output,
+  attn_v,
+  attn_output,
+  ffn_down,
+  matrix,
+  norm,
+  bias,
+  rope_factors
+};
+
+struct TensorShape {
+  std::string name;
+  Role role;
+  std::vector<std::int64_t> shape;  ///< GGUF order: columns first
+  std::int64_t layer = 0;
+
+  std::uint64_t element_count() const;
+};
+
+/// All tensors of a model, in the order they are written.
+std::vector<TensorShape> tensors_of(const Shape& shape);
+
+/// Parameters as publishers count them: all but the RoPE factors, which are computed.
+std::uint64_t parameter_count(const Shape& shape);
+
+/// Llama 3.1's divisor of each pair's frequency ("llama3" scaling of its config.json: factor 8,
+/// original context 8192, wave lengths between 8192 / 4 and 8192 / 1 blended).
+std::vector<float> llama3_rope_factors(const Shape& shape);
+
+}  // namespace ingot::tools
