@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 namespace ingot::tools {
 
@@ -33,5 +35,10 @@ Command add_perplexity(CLI::App& app);
 Command add_quantize(CLI::App& app);
 Command add_synth(CLI::App& app);
 Command add_devices(CLI::App& app);
+Command add_bench(CLI::App& app);
+
+/// The arguments behind the program's name. llama-bench's options of several letters behind one
+/// dash (-ub, -ctk, -ctv), which CLI11 cannot have, become their long forms for `ingot bench`.
+std::vector<std::string> spell_out_options(int count, char** arguments);
 
 }  // namespace ingot::tools

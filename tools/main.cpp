@@ -6,6 +6,7 @@
 #include <new>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "commands.hpp"
@@ -33,9 +34,11 @@ int run_program(int argc, char** argv) {
   const std::vector<Command> commands = {add_run(app),        add_logits(app),     add_diff(app),
                                          add_tokenize(app),   add_dequantize(app), add_inspect(app),
                                          add_perplexity(app), add_quantize(app),   add_devices(app),
-                                         add_synth(app)};
+                                         add_synth(app),      add_bench(app)};
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = spell_out_options(argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants a list
+    app.parse(std::move(arguments));
   } catch (const CLI::Success& help) {
     std::ostringstream text;  // --help and --version
     app.exit(help, text, text);

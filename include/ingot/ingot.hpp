@@ -11,6 +11,7 @@
 #include "ingot/tokenizer.hpp"    // text and token ids
 #include "ingot/device.hpp"       // where it runs
 #include "ingot/session.hpp"      // memory plan, executable, sequences, steps
+#include "ingot/cost.hpp"         // arithmetic and traffic of a step
 #include "ingot/diff.hpp"         // two devices, instruction by instruction
 #include "ingot/sampler.hpp"      // choosing the next token
 #include "ingot/fim.hpp"          // fill-in-the-middle prompts
