@@ -8,10 +8,8 @@ namespace ingot::ops {
 
 double apply(ActivationKind kind, double x) {
   switch (kind) {
-    case ActivationKind::silu:
-      return x / (1.0 + std::exp(-x));
-    case ActivationKind::gelu:
-      return 0.5 * x * (1.0 + std::erf(x * 0.70710678118654752440));
+    case ActivationKind::silu: return x / (1.0 + std::exp(-x));
+    case ActivationKind::gelu: return 0.5 * x * (1.0 + std::erf(x * 0.70710678118654752440));
     case ActivationKind::gelu_tanh: {
       constexpr double kRootTwoOverPi = 0.79788456080286535588;
       return 0.5 * x * (1.0 + std::tanh(kRootTwoOverPi * (x + 0.044715 * x * x * x)));
@@ -22,12 +20,9 @@ double apply(ActivationKind kind, double x) {
 
 std::string_view to_string(ActivationKind kind) {
   switch (kind) {
-    case ActivationKind::silu:
-      return "silu";
-    case ActivationKind::gelu:
-      return "gelu";
-    case ActivationKind::gelu_tanh:
-      return "gelu_tanh";
+    case ActivationKind::silu: return "silu";
+    case ActivationKind::gelu: return "gelu";
+    case ActivationKind::gelu_tanh: return "gelu_tanh";
   }
   return "?";
 }

@@ -25,12 +25,9 @@ std::vector<std::int32_t> wanted_rows(const StepRequest& request) {
     return request.rows;
   }
   switch (request.logits) {
-    case Logits::none:
-      return {};
-    case Logits::last:
-      return {count - 1};
-    case Logits::all:
-      break;
+    case Logits::none: return {};
+    case Logits::last: return {count - 1};
+    case Logits::all: break;
   }
   std::vector<std::int32_t> all(static_cast<std::size_t>(count));
   std::iota(all.begin(), all.end(), 0);

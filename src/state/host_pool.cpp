@@ -43,8 +43,7 @@ void require_state_types(const StateTypes& types) {
       case DType::F16:
       case DType::BF16:
       case DType::Q8_0:
-      case DType::Q4_0:
-        break;
+      case DType::Q4_0: break;
       default:
         fail(ErrorCode::unsupported, "a cache of type ", to_string(type),
              " is not supported; use f32, f16, bf16, q8_0 or q4_0");

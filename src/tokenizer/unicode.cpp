@@ -43,43 +43,34 @@ std::size_t good_bytes(std::string_view text, std::size_t at, const Lead& lead) 
 CharClass class_of(utf8proc_int32_t code) {
   switch (utf8proc_category(code)) {
     case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LT:
-      return kLetter | kUpperLike;
-    case UTF8PROC_CATEGORY_LL:
-      return kLetter | kLowerLike;
+    case UTF8PROC_CATEGORY_LT: return kLetter | kUpperLike;
+    case UTF8PROC_CATEGORY_LL: return kLetter | kLowerLike;
     case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-      return kLetter | kUpperLike | kLowerLike;
+    case UTF8PROC_CATEGORY_LO: return kLetter | kUpperLike | kLowerLike;
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-      return kMark | kUpperLike | kLowerLike;
+    case UTF8PROC_CATEGORY_ME: return kMark | kUpperLike | kLowerLike;
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-      return kNumber;
+    case UTF8PROC_CATEGORY_NO: return kNumber;
     case UTF8PROC_CATEGORY_PC:
     case UTF8PROC_CATEGORY_PD:
     case UTF8PROC_CATEGORY_PS:
     case UTF8PROC_CATEGORY_PE:
     case UTF8PROC_CATEGORY_PI:
     case UTF8PROC_CATEGORY_PF:
-    case UTF8PROC_CATEGORY_PO:
-      return kPunctuation;
+    case UTF8PROC_CATEGORY_PO: return kPunctuation;
     case UTF8PROC_CATEGORY_SM:
     case UTF8PROC_CATEGORY_SC:
     case UTF8PROC_CATEGORY_SK:
-    case UTF8PROC_CATEGORY_SO:
-      return kSymbol;
+    case UTF8PROC_CATEGORY_SO: return kSymbol;
     case UTF8PROC_CATEGORY_ZS:
     case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
-      return kSpace;
+    case UTF8PROC_CATEGORY_ZP: return kSpace;
     case UTF8PROC_CATEGORY_CC:
       // The control characters among White_Space (Unicode, PropList.txt).
       return (code >= 0x09 && code <= 0x0D) || code == 0x85 ? kSpace : CharClass{0};
-    default:
-      return 0;
+    default: return 0;
   }
 }
 

@@ -30,7 +30,7 @@ const std::vector<std::string> kFolders = {
     "examples", "python_bindings", "benchmarks", "tests"};
 
 std::vector<std::string> backend_rule(const std::string& self) {
-  return {self + "/", "include/",    "quant/",    "src/program/",
+  return {self + "/", "include/",    "quant/",     "src/program/",
           "src/ops/", "src/device/", "src/state/", "src/weights/"};
 }
 

@@ -97,9 +97,7 @@ TEST(PagedStates, RandomUseLosesNoPage) {
       case 1:
         if (open.size() < 8) open.push_back(states.fork(pick()));
         break;
-      case 2:
-        states.rewind(pick(), static_cast<std::int64_t>(random() % 300));
-        break;
+      case 2: states.rewind(pick(), static_cast<std::int64_t>(random() % 300)); break;
       case 3: {
         const auto which = random() % open.size();
         states.close(open[which]);

@@ -100,43 +100,27 @@ double k_symmetric_bound(std::span<const float> block, std::size_t at, std::size
 double bound(DType type, std::span<const float> block, std::size_t at) {
   const auto x = static_cast<double>(block[at]);
   switch (type) {
-    case DType::F32:
-      return 0;
-    case DType::F16:
-      return f16_error(x);
-    case DType::BF16:
-      return std::max(std::fabs(x) * 0x1p-8, 0x1p-134);
-    case DType::Q8_0:
-      return symmetric_bound(block, 127, 0.5);
+    case DType::F32: return 0;
+    case DType::F16: return f16_error(x);
+    case DType::BF16: return std::max(std::fabs(x) * 0x1p-8, 0x1p-134);
+    case DType::Q8_0: return symmetric_bound(block, 127, 0.5);
     // Codes reach one step less on the side opposite to the largest element: up to a whole step
     // there.
-    case DType::Q4_0:
-      return symmetric_bound(block, 8, 1);
-    case DType::Q5_0:
-      return symmetric_bound(block, 16, 1);
-    case DType::Q4_1:
-      return affine_bound(block, 15);
-    case DType::Q5_1:
-      return affine_bound(block, 31);
+    case DType::Q4_0: return symmetric_bound(block, 8, 1);
+    case DType::Q5_0: return symmetric_bound(block, 16, 1);
+    case DType::Q4_1: return affine_bound(block, 15);
+    case DType::Q5_1: return affine_bound(block, 31);
     // The table ends at -127 and 113, 14 short; its widest gap is 23, half of it 11.5.
-    case DType::IQ4_NL:
-      return symmetric_bound(block, 127, 14);
-    case DType::IQ4_XS:
-      return k_symmetric_bound(block, at, 32, 127, 14, 32);
-    case DType::Q3_K:
-      return k_symmetric_bound(block, at, 16, 4, 1, 32);
-    case DType::Q6_K:
-      return k_symmetric_bound(block, at, 16, 32, 1, 128);
-    case DType::Q2_K:
-      return k_affine_bound(block, at, 16, 3, 15);
-    case DType::Q4_K:
-      return k_affine_bound(block, at, 32, 15, 63);
-    case DType::Q5_K:
-      return k_affine_bound(block, at, 32, 31, 63);
+    case DType::IQ4_NL: return symmetric_bound(block, 127, 14);
+    case DType::IQ4_XS: return k_symmetric_bound(block, at, 32, 127, 14, 32);
+    case DType::Q3_K: return k_symmetric_bound(block, at, 16, 4, 1, 32);
+    case DType::Q6_K: return k_symmetric_bound(block, at, 16, 32, 1, 128);
+    case DType::Q2_K: return k_affine_bound(block, at, 16, 3, 15);
+    case DType::Q4_K: return k_affine_bound(block, at, 32, 15, 63);
+    case DType::Q5_K: return k_affine_bound(block, at, 32, 31, 63);
     // The largest element lies in [4, 8) scales: it saturates at 6, less than 2 scales away, a half
     // of it. Below scale 2^-127 the finest spacing is 2^-128.
-    case DType::MXFP4:
-      return std::max(magnitude(block) / 2, 0x1p-129);
+    case DType::MXFP4: return std::max(magnitude(block) / 2, 0x1p-129);
   }
   return 0;
 }

@@ -47,14 +47,10 @@ constexpr GgufType type_of() {
     static_assert(std::is_integral_v<T>, "a metadata value is a number, bool, string or vector");
     constexpr bool kSigned = std::is_signed_v<T>;
     switch (sizeof(T)) {
-      case 1:
-        return kSigned ? GgufType::int8 : GgufType::uint8;
-      case 2:
-        return kSigned ? GgufType::int16 : GgufType::uint16;
-      case 4:
-        return kSigned ? GgufType::int32 : GgufType::uint32;
-      default:
-        return kSigned ? GgufType::int64 : GgufType::uint64;
+      case 1: return kSigned ? GgufType::int8 : GgufType::uint8;
+      case 2: return kSigned ? GgufType::int16 : GgufType::uint16;
+      case 4: return kSigned ? GgufType::int32 : GgufType::uint32;
+      default: return kSigned ? GgufType::int64 : GgufType::uint64;
     }
   }
 }

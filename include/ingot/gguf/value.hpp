@@ -45,32 +45,19 @@ enum class GgufType : std::uint32_t {
 /// The type's name as the format's documentation spells it, e.g. "uint32".
 constexpr std::string_view to_string(GgufType type) {
   switch (type) {
-    case GgufType::uint8:
-      return "uint8";
-    case GgufType::int8:
-      return "int8";
-    case GgufType::uint16:
-      return "uint16";
-    case GgufType::int16:
-      return "int16";
-    case GgufType::uint32:
-      return "uint32";
-    case GgufType::int32:
-      return "int32";
-    case GgufType::float32:
-      return "float32";
-    case GgufType::boolean:
-      return "bool";
-    case GgufType::string:
-      return "string";
-    case GgufType::array:
-      return "array";
-    case GgufType::uint64:
-      return "uint64";
-    case GgufType::int64:
-      return "int64";
-    case GgufType::float64:
-      return "float64";
+    case GgufType::uint8: return "uint8";
+    case GgufType::int8: return "int8";
+    case GgufType::uint16: return "uint16";
+    case GgufType::int16: return "int16";
+    case GgufType::uint32: return "uint32";
+    case GgufType::int32: return "int32";
+    case GgufType::float32: return "float32";
+    case GgufType::boolean: return "bool";
+    case GgufType::string: return "string";
+    case GgufType::array: return "array";
+    case GgufType::uint64: return "uint64";
+    case GgufType::int64: return "int64";
+    case GgufType::float64: return "float64";
   }
   return "unknown";
 }
@@ -82,22 +69,17 @@ constexpr std::size_t scalar_bytes(GgufType type) {
   switch (type) {
     case GgufType::uint8:
     case GgufType::int8:
-    case GgufType::boolean:
-      return 1;
+    case GgufType::boolean: return 1;
     case GgufType::uint16:
-    case GgufType::int16:
-      return 2;
+    case GgufType::int16: return 2;
     case GgufType::uint32:
     case GgufType::int32:
-    case GgufType::float32:
-      return 4;
+    case GgufType::float32: return 4;
     case GgufType::uint64:
     case GgufType::int64:
-    case GgufType::float64:
-      return 8;
+    case GgufType::float64: return 8;
     case GgufType::string:
-    case GgufType::array:
-      return 0;
+    case GgufType::array: return 0;
   }
   return 0;
 }
@@ -156,30 +138,19 @@ std::optional<T> load_as(GgufType type, const std::byte* from) {
     return load<std::uint8_t>(from) != 0;
   } else {
     switch (type) {
-      case GgufType::uint8:
-        return convert_number<T>(load<std::uint8_t>(from));
-      case GgufType::int8:
-        return convert_number<T>(load<std::int8_t>(from));
-      case GgufType::uint16:
-        return convert_number<T>(load<std::uint16_t>(from));
-      case GgufType::int16:
-        return convert_number<T>(load<std::int16_t>(from));
-      case GgufType::uint32:
-        return convert_number<T>(load<std::uint32_t>(from));
-      case GgufType::int32:
-        return convert_number<T>(load<std::int32_t>(from));
-      case GgufType::float32:
-        return convert_number<T>(load<float>(from));
-      case GgufType::uint64:
-        return convert_number<T>(load<std::uint64_t>(from));
-      case GgufType::int64:
-        return convert_number<T>(load<std::int64_t>(from));
-      case GgufType::float64:
-        return convert_number<T>(load<double>(from));
+      case GgufType::uint8: return convert_number<T>(load<std::uint8_t>(from));
+      case GgufType::int8: return convert_number<T>(load<std::int8_t>(from));
+      case GgufType::uint16: return convert_number<T>(load<std::uint16_t>(from));
+      case GgufType::int16: return convert_number<T>(load<std::int16_t>(from));
+      case GgufType::uint32: return convert_number<T>(load<std::uint32_t>(from));
+      case GgufType::int32: return convert_number<T>(load<std::int32_t>(from));
+      case GgufType::float32: return convert_number<T>(load<float>(from));
+      case GgufType::uint64: return convert_number<T>(load<std::uint64_t>(from));
+      case GgufType::int64: return convert_number<T>(load<std::int64_t>(from));
+      case GgufType::float64: return convert_number<T>(load<double>(from));
       case GgufType::boolean:
       case GgufType::string:
-      case GgufType::array:
-        return std::nullopt;
+      case GgufType::array: return std::nullopt;
     }
     return std::nullopt;
   }
