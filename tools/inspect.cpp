@@ -83,6 +83,9 @@ std::string describe_spec(const ModelSpec& spec) {
   const RopeScaling& scaling = spec.rope_scaling;
   if (scaling.kind == RopeScaling::Kind::linear)
     rope += ", linear scaling " + fixed(scaling.factor, 2);
+  if (scaling.kind == RopeScaling::Kind::longrope) {
+    rope += ", longrope scaling from " + number(scaling.original_context);
+  }
   if (scaling.kind == RopeScaling::Kind::yarn) {
     rope +=
         ", YaRN scaling " + fixed(scaling.factor, 2) + " from " + number(scaling.original_context);

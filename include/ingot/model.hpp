@@ -19,11 +19,12 @@ struct Program;
 
 /// How positions beyond the trained ones are mapped to angles.
 struct RopeScaling {
-  enum class Kind { none, linear, yarn };
+  /// longrope: a divisor per pair of columns, which the file carries (Ding et al. 2024).
+  enum class Kind { none, linear, yarn, longrope };
   Kind kind = Kind::none;
   double factor = 1.0;                ///< how many times the context was stretched
-  std::int64_t original_context = 0;  ///< context before stretching; yarn only
-  double attention_factor = 1.0;      ///< yarn: multiplies YaRN's own magnitude
+  std::int64_t original_context = 0;  ///< context before stretching; yarn and longrope
+  double attention_factor = 1.0;      ///< yarn: multiplies YaRN's own magnitude; longrope: is it
   double beta_fast =
       32.0;  ///< yarn: turns within the original context above which pairs keep their angle
   double beta_slow = 1.0;  ///< yarn: ... below which pairs are fully interpolated

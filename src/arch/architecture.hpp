@@ -26,9 +26,13 @@ const Architecture& find_architecture(const GgufFile& file);
 /// The program for these options: RunOptions override the file's context and RoPE settings.
 Program build_program(const ModelSpec& spec, const GgufFile& file, const RunOptions& options);
 
-// One function per file of this folder.
+// One function per file of this folder; a spec reader where the file has keys of its own.
+Program build_gemma3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
+Program build_granite(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_llama(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_olmo2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
+Program build_phi3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
+ModelSpec read_phi3_spec(const GgufFile& file);
 Program build_qwen2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 
 Program build_qwen3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);

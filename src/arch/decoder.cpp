@@ -45,8 +45,8 @@ class SpecReader {
   const GgufFile& file_;
 };
 
-RopeScaling read_scaling(const GgufFile& file, const SpecReader& read,
-                         std::int64_t context_length) {
+RopeScaling read_scaling(const GgufFile& file, const SpecReader& read, std::int64_t context_length,
+                         bool knows_longrope) {
   RopeScaling scaling;
   const std::string type = file.get_or<std::string>(read.key("rope.scaling.type"), "");
   // Files older than rope.scaling.type carry only a linear factor.
@@ -57,6 +57,8 @@ RopeScaling read_scaling(const GgufFile& file, const SpecReader& read,
     scaling.kind = RopeScaling::Kind::yarn;
   } else if (type == "linear" || type.empty()) {
     scaling.kind = scaling.factor == 1.0 ? RopeScaling::Kind::none : RopeScaling::Kind::linear;
+  } else if (type == "longrope" && knows_longrope) {
+    scaling.kind = RopeScaling::Kind::longrope;
   } else if (type != "none") {
     read.refuse("RoPE scaling \"", type, "\" is not supported by this architecture");
   }
@@ -74,7 +76,51 @@ std::string arch_key(const GgufFile& file, std::string_view name) {
   return file.get<std::string>("general.architecture") + "." + std::string(name);
 }
 
+double real_key(const GgufFile& file, std::string_view name, double fallback, double low,
+                double high) {
+  const std::string key = arch_key(file, name);
+  const double value = file.get_or<double>(key, fallback);
+  if (!(value >= low && value <= high)) {  // also refuses NaN
+    fail(ErrorCode::bad_file, file.path(), ": key ", key, " is ", value, "; expected ", low, " to ",
+         high);
+  }
+  return value;
+}
+
+std::vector<float> rope_factors(const ModelSpec& spec, const GgufFile& file, ProgramBuilder& b,
+                                const std::string& name) {
+  const GgufTensor* tensor = file.find_tensor(name);
+  if (tensor == nullptr) return {};
+  b.mark_used(name);
+  if (tensor->dtype() != DType::F32 || tensor->element_count() != spec.rotary_size / 2) {
+    fail(ErrorCode::bad_file, file.path(), ": tensor ", name, " should hold ", spec.rotary_size / 2,
+         " F32 factors");
+  }
+  std::vector<float> factors(static_cast<std::size_t>(tensor->element_count()));
+  dequantize(DType::F32, tensor->data, factors);
+  for (const float factor : factors) {
+    if (!std::isfinite(factor) || factor <= 0) {
+      fail(ErrorCode::bad_file, file.path(), ": tensor ", name, " has a factor of ", factor);
+    }
+  }
+  return factors;
+}
+
+void refuse_soft_caps(const GgufFile& file) {
+  for (const char* name : {"attn_logit_softcapping", "final_logit_softcapping"}) {
+    const std::string key = arch_key(file, name);
+    const double cap = file.get_or<double>(key, 0.0);
+    if (cap == 0) continue;
+    fail(ErrorCode::unsupported, file.path(), ": key ", key, " is ", cap,
+         "; soft caps are not supported by this architecture");
+  }
+}
+
 ModelSpec read_decoder_spec(const GgufFile& file) {
+  return read_decoder_spec(file, {});
+}
+
+ModelSpec read_decoder_spec(const GgufFile& file, const SpecTraits& traits) {
   const SpecReader read(file);
   ModelSpec spec;
   spec.architecture = file.get<std::string>("general.architecture");
@@ -92,7 +138,7 @@ ModelSpec read_decoder_spec(const GgufFile& file) {
   spec.norm_epsilon = read.real_or("attention.layer_norm_rms_epsilon",
                                    read.real_or("attention.layer_norm_epsilon", 1e-5));
   spec.rope_base = read.real_or("rope.freq_base", 10000.0);
-  spec.rope_scaling = read_scaling(file, read, spec.context_length);
+  spec.rope_scaling = read_scaling(file, read, spec.context_length, traits.knows_longrope);
   if (spec.head_count % spec.kv_head_count != 0) {
     fail(ErrorCode::bad_file, file.path(), ": ", spec.head_count, " heads cannot share ",
          spec.kv_head_count, " KV heads");
@@ -147,9 +193,13 @@ ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t la
 
   const auto qkv =
       b.matmul({name("query"), name("key"), name("value")}, x,
-               {b.linear(name("attn_q"), query_size, spec.hidden_size, traits.qkv_bias),
-                b.linear(name("attn_k"), key_size, spec.hidden_size, traits.qkv_bias),
-                b.linear(name("attn_v"), value_size, spec.hidden_size, traits.qkv_bias)});
+               traits.fused_qkv
+                   ? b.stacked_linears(name("attn_qkv"), {query_size, key_size, value_size},
+                                       spec.hidden_size)
+                   : std::vector<Linear>{
+                         b.linear(name("attn_q"), query_size, spec.hidden_size, traits.qkv_bias),
+                         b.linear(name("attn_k"), key_size, spec.hidden_size, traits.qkv_bias),
+                         b.linear(name("attn_v"), value_size, spec.hidden_size, traits.qkv_bias)});
   const auto normalise_and_rotate = [&](const std::string& part, const std::string& norm_tensor,
                                         ValueId value, std::int64_t row_size) {
     if (traits.query_key_norm != QueryKeyNorm::none) {
@@ -158,6 +208,7 @@ ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t la
       value = b.rms_norm(name(part + "_norm"), value,
                          b.vector(name(norm_tensor) + ".weight", group), spec.norm_epsilon, group);
     }
+    if (!traits.rotates) return value;
     return b.rope(name(part + "_rotated"), value, traits.rope_layout, spec.key_size,
                   spec.rotary_size, traits.rope_table);
   };
@@ -166,7 +217,8 @@ ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t la
 
   const StateId state = b.state(name("kv"), spec.kv_head_count, spec.key_size, spec.value_size);
   b.state_store(key, qkv[2], state);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(spec.key_size));
+  const double scale =
+      traits.scale > 0 ? traits.scale : 1.0 / std::sqrt(static_cast<double>(spec.key_size));
   const ValueId mixed =
       b.attention(name("attention"), query, state, spec.head_count, scale, traits.window);
   return b.matmul(name("attention_out"), mixed,
@@ -175,16 +227,18 @@ ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t la
 }
 
 ValueId gated_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
-                           Bias bias) {
+                           const FeedForwardTraits& traits) {
   const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
-  const auto gate_up =
-      b.matmul({name("ffn_gate"), name("ffn_up")}, x,
-               {b.linear(name("ffn_gate"), spec.feed_forward_size, spec.hidden_size, bias),
-                b.linear(name("ffn_up"), spec.feed_forward_size, spec.hidden_size, bias)});
-  const ValueId activated =
-      b.glu(name("ffn_activated"), ops::ActivationKind::silu, gate_up[0], gate_up[1]);
+  const std::int64_t size = spec.feed_forward_size;
+  const auto gate_up = b.matmul(
+      {name("ffn_gate"), name("ffn_up")}, x,
+      traits.fused_gate_up
+          ? b.stacked_linears(name("ffn_up"), {size, size}, spec.hidden_size)
+          : std::vector<Linear>{b.linear(name("ffn_gate"), size, spec.hidden_size, traits.bias),
+                                b.linear(name("ffn_up"), size, spec.hidden_size, traits.bias)});
+  const ValueId activated = b.glu(name("ffn_activated"), traits.activation, gate_up[0], gate_up[1]);
   return b.matmul(name("ffn_out"), activated,
-                  b.linear(name("ffn_down"), spec.hidden_size, spec.feed_forward_size, bias));
+                  b.linear(name("ffn_down"), spec.hidden_size, size, traits.bias));
 }
 
 ValueId output_head(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, ValueId x) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "ingot/model.hpp"
 #include "src/program/builder.hpp"
@@ -15,6 +16,25 @@ std::string arch_key(const GgufFile& file, std::string_view name);
 /// Reads the keys that llama-like architectures share, checks that they make sense together, and
 /// counts parameters. Error bad_file or unsupported naming the key.
 ModelSpec read_decoder_spec(const GgufFile& file);
+
+/// What an architecture's file knows to do beyond that.
+struct SpecTraits {
+  bool knows_longrope = false;  ///< else RoPE scaling "longrope" is refused
+};
+ModelSpec read_decoder_spec(const GgufFile& file, const SpecTraits& traits);
+
+/// The key as a number in [low, high], or `fallback` when it is absent. Error bad_file naming it.
+double real_key(const GgufFile& file, std::string_view name, double fallback, double low,
+                double high);
+
+/// The F32 factors by which tensor `name` (rope_freqs.weight, say) divides the frequencies of the
+/// rotary pairs; empty when the file has no such tensor.
+std::vector<float> rope_factors(const ModelSpec& spec, const GgufFile& file, ProgramBuilder& b,
+                                const std::string& name);
+
+/// Error unsupported if the key is there and not 0: a soft cap that this architecture's published
+/// models do not have.
+void refuse_soft_caps(const GgufFile& file);
 
 /// attention.sliding_window: positions that a windowed layer sees, itself included; 0 when absent.
 std::int64_t sliding_window(const GgufFile& file);
@@ -33,6 +53,9 @@ struct AttentionTraits {
   QueryKeyNorm query_key_norm = QueryKeyNorm::none;
   std::int32_t rope_table = 0;
   std::int64_t window = 0;  ///< positions a token sees, itself included; 0: all
+  double scale = 0;         ///< of the scores; 0: 1 / sqrt(key size)
+  bool rotates = true;      ///< false: positions are not encoded at all
+  bool fused_qkv = false;   ///< q, k and v lie one under the other in attn_qkv
 };
 
 /// Causal self-attention: q, k, v = W x; normalise and rotate q, k; store k, v; attend; project
@@ -40,9 +63,20 @@ struct AttentionTraits {
 ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
                        const AttentionTraits& traits);
 
-/// Gated feed-forward: down(silu(gate x) * up x).
+/// What may differ between architectures' gated feed-forward blocks.
+struct FeedForwardTraits {
+  Bias bias = Bias::none;
+  ops::ActivationKind activation = ops::ActivationKind::silu;
+  bool fused_gate_up = false;  ///< gate and up lie one under the other in ffn_up
+};
+
+/// Gated feed-forward: down(f(gate x) * up x).
 ValueId gated_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
-                           Bias bias);
+                           const FeedForwardTraits& traits);
+inline ValueId gated_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer,
+                                  ValueId x, Bias bias) {
+  return gated_feed_forward(b, spec, layer, x, FeedForwardTraits{.bias = bias});
+}
 
 /// Norms by the name of their tensors: `base`.weight, for layer norms `base`.bias as well.
 ValueId norm(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, const std::string& base,

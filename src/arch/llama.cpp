@@ -8,43 +8,15 @@
 // Biases are optional; Llama 3.1 carries per-pair RoPE factors in rope_freqs.weight.
 #include "src/arch/llama.hpp"
 
-#include <cmath>
-#include <vector>
-
-#include "ingot/error.hpp"
 #include "src/arch/architecture.hpp"
 #include "src/arch/rope_frequencies.hpp"
 
 namespace ingot {
-namespace {
-
-std::vector<float> rope_factors(const ModelSpec& spec, const GgufFile& file,
-                                ProgramBuilder& builder) {
-  const std::string name = "rope_freqs.weight";
-  const GgufTensor* tensor = file.find_tensor(name);
-  if (tensor == nullptr) return {};
-  builder.mark_used(name);
-  if (tensor->dtype() != DType::F32 || tensor->element_count() != spec.rotary_size / 2) {
-    fail(ErrorCode::bad_file, file.path(), ": tensor ", name, " should hold ", spec.rotary_size / 2,
-         " F32 factors");
-  }
-  std::vector<float> factors(static_cast<std::size_t>(tensor->element_count()));
-  dequantize(DType::F32, tensor->data, factors);
-  for (const float factor : factors) {
-    if (!std::isfinite(factor) || factor <= 0) {
-      fail(ErrorCode::bad_file, file.path(), ": tensor ", name, " has a factor of ", factor);
-    }
-  }
-  return factors;
-}
-
-}  // namespace
-
 Program build_llama_with(const ModelSpec& spec, const GgufFile& file, ProgramBuilder b,
                          AttentionTraits traits, Bias feed_forward_bias) {
   constexpr auto kRms = ops::NormKind::rms;
-  traits.rope_table = b.rope_table(
-      rope_table(spec.rope_base, spec.rotary_size, spec.rope_scaling, rope_factors(spec, file, b)));
+  traits.rope_table = b.rope_table(rope_table(spec.rope_base, spec.rotary_size, spec.rope_scaling,
+                                              rope_factors(spec, file, b, "rope_freqs.weight")));
   ValueId x = b.embed_rows("embedding",
                            b.matrix("token_embd.weight", spec.vocabulary_size, spec.hidden_size));
   for (std::int64_t layer = 0; layer < spec.layer_count; ++layer) {

@@ -6,8 +6,11 @@ namespace ingot {
 
 const std::vector<Architecture>& all_architectures() {
   static const std::vector<Architecture> all = {
+      {"gemma3", read_decoder_spec, build_gemma3},
+      {"granite", read_decoder_spec, build_granite},
       {"llama", read_decoder_spec, build_llama},
       {"olmo2", read_decoder_spec, build_olmo2},
+      {"phi3", read_phi3_spec, build_phi3},
       {"qwen2", read_decoder_spec, build_qwen2},
       {"qwen3", read_decoder_spec, build_qwen3},
       {"starcoder2", read_decoder_spec, build_starcoder2},
@@ -35,7 +38,16 @@ const Architecture& find_architecture(const GgufFile& file) {
 Program build_program(const ModelSpec& spec, const GgufFile& file, const RunOptions& options) {
   ModelSpec wanted = spec;
   if (options.rope_base) wanted.rope_base = *options.rope_base;
-  if (options.rope_scaling) wanted.rope_scaling = *options.rope_scaling;
+  if (options.rope_scaling) {
+    using Kind = RopeScaling::Kind;
+    if (options.rope_scaling->kind == Kind::longrope && spec.rope_scaling.kind != Kind::longrope) {
+      fail(ErrorCode::invalid_argument,
+           "RoPE scaling longrope was asked for; its factors are part "
+           "of a model, and ",
+           file.path(), " has none");
+    }
+    wanted.rope_scaling = *options.rope_scaling;
+  }
   const std::int64_t context = options.context > 0 ? options.context : spec.context_length;
   return find_architecture(file).build(wanted, file,
                                        ProgramBuilder(file, spec.architecture, context));

@@ -31,12 +31,14 @@ RopeTable rope_table(double base, std::int64_t rotary_size, const RopeScaling& s
         std::ceil(pair_with_turns(scaling.beta_slow, base, rotary_size, scaling.original_context)));
     table.magnitude = scaling.attention_factor * (1.0 + 0.1 * std::log(scaling.factor));
   }
+  if (scaling.kind == RopeScaling::Kind::longrope) table.magnitude = scaling.attention_factor;
   for (std::int64_t i = 0; i < pairs; ++i) {
     const auto index = static_cast<double>(i);
     double frequency = std::pow(base, -2.0 * index / static_cast<double>(rotary_size));
     if (!factors.empty()) frequency /= static_cast<double>(factors[static_cast<std::size_t>(i)]);
     switch (scaling.kind) {
-      case RopeScaling::Kind::none: break;
+      case RopeScaling::Kind::none:
+      case RopeScaling::Kind::longrope: break;
       case RopeScaling::Kind::linear: frequency /= scaling.factor; break;
       case RopeScaling::Kind::yarn: {
         const double slow = std::clamp((index - low) / std::max(0.001, high - low), 0.0, 1.0);

@@ -1,5 +1,6 @@
 #include "src/program/builder.hpp"
 
+#include <numeric>
 #include <utility>
 
 #include "ingot/error.hpp"
@@ -73,6 +74,23 @@ Linear ProgramBuilder::linear(const std::string& base, std::int64_t rows, std::i
     result.bias = vector(bias_name, rows);
   }
   return result;
+}
+
+std::vector<Linear> ProgramBuilder::stacked_linears(const std::string& base,
+                                                    const std::vector<std::int64_t>& rows,
+                                                    std::int64_t columns) {
+  const std::int64_t all = std::accumulate(rows.begin(), rows.end(), std::int64_t{0});
+  const WeightOperand whole = matrix(base + ".weight", all, columns);
+  std::vector<Linear> parts;
+  std::int64_t begin = 0;
+  for (const std::int64_t count : rows) {
+    Linear part;
+    part.weight = whole;
+    part.weight.rows = {begin, begin + count};
+    begin += count;
+    parts.push_back(part);
+  }
+  return parts;
 }
 
 StateId ProgramBuilder::state(std::string name, std::int64_t kv_head_count, std::int64_t key_size,
@@ -201,6 +219,13 @@ ValueId ProgramBuilder::add(std::string name, ValueId left, ValueId right) {
   const Value input = program_.value(left);
   const ValueId out = new_value(std::move(name), input.rows, input.columns);
   program_.instructions.emplace_back(ops::Add{left, right, out});
+  return out;
+}
+
+ValueId ProgramBuilder::scale(std::string name, ValueId in, double factor) {
+  const Value input = program_.value(in);
+  const ValueId out = new_value(std::move(name), input.rows, input.columns);
+  program_.instructions.emplace_back(ops::Scale{in, out, factor});
   return out;
 }
 

@@ -28,6 +28,8 @@ class ProgramBuilder {
 
   // --- weights -----------------------------------------------------------------------------------
   bool has_tensor(std::string_view name) const { return file_.find_tensor(name) != nullptr; }
+  /// Positions the program is written for.
+  std::int64_t context() const { return program_.context; }
 
   /// Tensor `name` of exactly [rows, columns]. Error bad_file when absent or of another shape,
   /// Error unsupported when of a type that is none of ours.
@@ -36,6 +38,10 @@ class ProgramBuilder {
   WeightOperand vector(const std::string& name, std::int64_t size);
   /// `base`.weight [rows, columns] and `base`.bias [rows].
   Linear linear(const std::string& base, std::int64_t rows, std::int64_t columns, Bias bias);
+  /// `base`.weight of matrices that lie one under the other, all of `columns` columns: one Linear
+  /// per entry of `rows`, without biases.
+  std::vector<Linear> stacked_linears(const std::string& base,
+                                      const std::vector<std::int64_t>& rows, std::int64_t columns);
   /// Marks a tensor that the architecture read itself while writing the program.
   void mark_used(const std::string& name) { used_.insert(name); }
 
@@ -63,6 +69,7 @@ class ProgramBuilder {
   ValueId activation(std::string name, ops::ActivationKind kind, ValueId in);
   ValueId glu(std::string name, ops::ActivationKind kind, ValueId gate, ValueId up);
   ValueId add(std::string name, ValueId left, ValueId right);
+  ValueId scale(std::string name, ValueId in, double factor);
   ValueId select_rows(std::string name, ValueId in);
 
   /// The finished, checked program. Error unsupported naming any tensor of the file that the

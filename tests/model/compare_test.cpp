@@ -41,7 +41,8 @@ TEST(CompareDevices, BadInputIsRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, CompareTest,
-                         ::testing::Values("llama", "qwen2", "qwen3", "starcoder2", "olmo3"),
+                         ::testing::Values("llama", "qwen2", "qwen3", "starcoder2", "olmo3",
+                                           "granite", "gemma3", "phi3"),
                          [](const auto& parameter) { return parameter.param; });
 
 }  // namespace

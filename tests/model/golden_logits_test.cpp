@@ -85,9 +85,29 @@ INSTANTIATE_TEST_SUITE_P(
     All, ArchitectureTest,
     ::testing::Combine(::testing::Values("llama", "llama-linear-rope", "llama3-rope-factors",
                                          "qwen2", "qwen3", "starcoder2", "starcoder2-window",
-                                         "olmo2", "olmo3"),
+                                         "olmo2", "olmo3", "granite", "gemma3", "gemma3-62-layers",
+                                         "phi3"),
                        ::testing::Values(DeviceBound{"reference", 1e-5}, DeviceBound{"cpu", 1e-4})),
     [](const auto& parameter) { return case_name(parameter); });
+
+// Phi's frequencies are divided by one set of factors within the original context (32 here) and by
+// another beyond; the 48 tokens above need the latter.
+TEST(LongRope, AContextWithinTheOriginalOneTurnsByTheShortFactors) {
+  const auto tokens = test::golden_tokens();
+  const auto golden = test::golden_logits("phi3-short");
+  for (const DeviceBound& device : {DeviceBound{"reference", 1e-5}, DeviceBound{"cpu", 1e-4}}) {
+    LoadOptions options = test::options_for(device.device);
+    options.run.context = 32;
+    Session session(Executable::load(test::small_model("phi3"), options));
+    const auto logits = all_logits(session, session.open(), std::span(tokens).first(32));
+    EXPECT_LE(relative_error(logits, golden, kVocabulary).worst_row, device.bound);
+    options.run.context = 48;
+    Session beyond(Executable::load(test::small_model("phi3"), options));
+    const auto other = all_logits(beyond, beyond.open(), std::span(tokens).first(32));
+    EXPECT_GE(relative_error(other, golden, kVocabulary).whole, 1e-2)
+        << "the factors make no difference: this test finds nothing";
+  }
+}
 
 // Formats: models of shared fixtures, whose matrices are all of one type.
 class FormatLogitsTest : public ::testing::TestWithParam<std::string> {

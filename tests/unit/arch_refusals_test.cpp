@@ -1,0 +1,106 @@
+// Architectures refuse by name what they do not implement: a model that is almost computed writes
+// text that looks right.
+#include <gtest/gtest.h>
+
+#include "src/arch/architecture.hpp"
+#include "tests/support/changed_model.hpp"
+
+namespace ingot {
+namespace {
+
+using test::changed_model;
+using test::ModelChanges;
+
+Program program_of(const std::shared_ptr<const GgufFile>& file, const RunOptions& options = {}) {
+  return build_program(find_architecture(*file).read_spec(*file), *file, options);
+}
+
+void expect_refused(const std::string& model, const ModelChanges& changes,
+                    const std::string& part) {
+  try {
+    program_of(changed_model(model, changes));
+    FAIL() << model << ": expected an Error with \"" << part << "\"";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+template <class T>
+ModelChanges with(const std::string& key, T value) {
+  return {.metadata = [=](GgufWriter& writer) { writer.set(key, value); }};
+}
+
+ModelChanges without(const std::string& key) {
+  return {.metadata = [=](GgufWriter& writer) { writer.erase(key); }};
+}
+
+TEST(Granite, NeedsItsLogitScale) {
+  expect_refused("granite", without("granite.logit_scale"), "granite.logit_scale");
+  expect_refused("granite", with("granite.logit_scale", 0.0F), "granite.logit_scale");
+  expect_refused("granite", with("granite.residual_scale", -1.0F), "granite.residual_scale");
+}
+
+TEST(Granite, UnknownScalingExpertsAndMissingTensorsAreNamed) {
+  expect_refused("granite", with("granite.rope.scaling.type", std::string("longrope")), "longrope");
+  expect_refused("granite", with("granite.expert_count", std::uint32_t{8}), "8 experts");
+  expect_refused("granite", {.without_tensors = {"blk.1.ffn_up.weight"}}, "blk.1.ffn_up.weight");
+  expect_refused("granite", {.half_rows = {"blk.0.attn_k.weight"}}, "blk.0.attn_k.weight");
+}
+
+TEST(Granite, WithoutPositionalEncodingNothingTurns) {
+  const Program program =
+      program_of(changed_model("granite", with("granite.rope.scaling.finetuned", false)));
+  for (const Instruction& instruction : program.instructions) {
+    EXPECT_FALSE(std::holds_alternative<ops::Rope>(instruction));
+  }
+}
+
+TEST(Gemma3, SoftCapsAndMissingWindowsAreNamed) {
+  expect_refused("gemma3", with("gemma3.final_logit_softcapping", 30.0F),
+                 "final_logit_softcapping");
+  expect_refused("gemma3", with("gemma3.attn_logit_softcapping", 50.0F), "attn_logit_softcapping");
+  expect_refused("gemma3", without("gemma3.attention.sliding_window"), "sliding_window");
+}
+
+std::vector<std::int64_t> windows(const Program& program) {
+  std::vector<std::int64_t> found;
+  for (const Instruction& instruction : program.instructions) {
+    if (const auto* op = std::get_if<ops::Attention>(&instruction)) found.push_back(op->window);
+  }
+  return found;
+}
+
+TEST(Gemma3, TheWindowPatternMayBeAPeriodOrAListAndDefaultsToSix) {
+  const std::string key = "gemma3.attention.sliding_window_pattern";
+  const std::int64_t w = 13;
+  using Windows = std::vector<std::int64_t>;
+  EXPECT_EQ(windows(program_of(changed_model("gemma3", {}))), (Windows{w, w, w, w, w, 0, w}));
+  EXPECT_EQ(windows(program_of(changed_model("gemma3", with(key, std::uint32_t{3})))),
+            (Windows{w, w, 0, w, w, 0, w}));
+  const std::vector<bool> list = {false, true, true, true, true, true, false};
+  EXPECT_EQ(windows(program_of(changed_model("gemma3", with(key, list)))),
+            (Windows{0, w, w, w, w, w, 0}));
+  expect_refused("gemma3", with(key, std::vector<bool>{true}), "7 layers");
+  expect_refused("gemma3", with(key, std::uint32_t{0}), key);
+}
+
+TEST(Phi3, LongRopeNeedsBothOfItsFactors) {
+  const std::string short_name = "rope_factors_short.weight";
+  const std::string long_name = "rope_factors_long.weight";
+  expect_refused("phi3", {.without_tensors = {short_name}}, short_name);
+  ModelChanges named = with("phi3.rope.scaling.type", std::string("longrope"));
+  named.without_tensors = {short_name, long_name};
+  expect_refused("phi3", named, "longrope");
+  expect_refused("phi3", with("phi3.rope.scaling.type", std::string("dynamic")), "dynamic");
+  expect_refused("phi3", {.half_rows = {"blk.0.ffn_up.weight"}}, "blk.0.ffn_up.weight");
+}
+
+TEST(LongRope, CannotBeAskedOfAModelWithoutFactors) {
+  RunOptions options;
+  options.rope_scaling = RopeScaling{.kind = RopeScaling::Kind::longrope};
+  EXPECT_THROW(program_of(changed_model("llama", {}), options), Error);
+  EXPECT_NO_THROW(program_of(changed_model("phi3", {}), options));
+}
+
+}  // namespace
+}  // namespace ingot
