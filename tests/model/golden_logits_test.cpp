@@ -62,16 +62,20 @@ TEST_P(ArchitectureTest, SequencesOfOneBatchDoNotSeeEachOther) {
 TEST_P(ArchitectureTest, ACacheOfFewerBitsCostsLittle) {
   // f16 keeps 11 bits: 2^-12 per stored element. q8_0 keeps 127 steps of the largest of 32
   // elements: 0.5% of a typical element, averaged over the positions but not at the first ones, so
-  // that only the whole is bounded.
+  // that only the whole is bounded. Both are for models of up to 8 layers; the roundings of the
+  // layers are independent, so deeper ones may be off by the root of their number more.
+  const auto layers =
+      static_cast<double>(test::small_model(std::get<0>(GetParam()))->spec().layer_count);
+  const double depth = std::max(1.0, std::sqrt(layers / 8));
   const auto golden = test::golden_logits(std::get<0>(GetParam()));
   const auto tokens = test::golden_tokens();
   Session half(load(DType::F16));
   const auto half_error =
       relative_error(all_logits(half, half.open(), tokens), golden, kVocabulary);
-  EXPECT_LE(half_error.worst_row, 2e-3);
+  EXPECT_LE(half_error.worst_row, 2e-3 * depth);
   Session eight(load(DType::Q8_0));
   EXPECT_LE(relative_error(all_logits(eight, eight.open(), tokens), golden, kVocabulary).whole,
-            2e-2);
+            2e-2 * depth);
 }
 
 template <class Info>
