@@ -6,6 +6,7 @@
 
 #include "cpu/ops/attention.hpp"
 #include "cpu/ops/elementwise.hpp"
+#include "cpu/ops/latent_attention.hpp"
 #include "cpu/ops/matmul.hpp"
 #include "cpu/ops/norm.hpp"
 #include "cpu/ops/rope.hpp"
@@ -29,6 +30,8 @@ struct KernelTable {
 
   void (*attend)(const Attend&);
   void (*merge_splits)(const MergeSplits&);
+
+  void (*multiply_head)(const HeadProduct&);
 
   void (*norm)(const NormGroup&);
   void (*rope)(const RopeHeads&);

@@ -36,6 +36,7 @@ Built build(const ops::MatMul& op, const BuildContext& context);
 Built build(const ops::Rope& op, const BuildContext& context);
 Built build(const ops::StateStore& op, const BuildContext& context);
 Built build(const ops::Attention& op, const BuildContext& context);
+Built build(const ops::LatentAttention& op, const BuildContext& context);
 Built build(const ops::Activation& op, const BuildContext& context);
 Built build(const ops::Glu& op, const BuildContext& context);
 Built build(const ops::Add& op, const BuildContext& context);

@@ -1,5 +1,7 @@
 #include "src/ops/state_store.hpp"
 
+#include <algorithm>
+
 #include "cpu/ops/build.hpp"
 
 namespace ingot::cpu {
@@ -9,7 +11,8 @@ namespace {
 // calls, so both caches hold the same bits.
 class StateStoreKernel final : public Kernel {
  public:
-  explicit StateStoreKernel(const ops::StateStore& op) : op_(op) {}
+  StateStoreKernel(const ops::StateStore& op, const BuildContext& context)
+      : op_(op), values_in_keys_(context.program.state(op.state).values_in_keys) {}
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
     return step.input.rows(Rows::tokens);
@@ -21,6 +24,10 @@ class StateStoreKernel final : public Kernel {
     const std::int32_t page = step.input.page_table[static_cast<std::size_t>(
         sequence.page_table_offset + position / kPageTokens)];
     const std::int64_t slot = position % kPageTokens;
+    if (values_in_keys_) {
+      store_joined(step, task, page, slot);
+      return;
+    }
     store(step.states.keys(op_.state), step.value(op_.key), task, page, slot);
     store(step.states.values(op_.state), step.value(op_.value), task, page, slot);
   }
@@ -46,13 +53,27 @@ class StateStoreKernel final : public Kernel {
     }
   }
 
+  // A latent row: the value's columns, then the key's.
+  void store_joined(const StepContext& step, std::int64_t row, std::int32_t page,
+                    std::int64_t slot) const {
+    const StateRows& pages = step.states.keys(op_.state);
+    const std::int64_t front = step.states.values(op_.state).size;
+    const std::int64_t back = pages.size - front;
+    float joined[kLongestStateRow];
+    std::copy_n(step.value(op_.value) + row * front, front, joined);
+    std::copy_n(step.value(op_.key) + row * back, back, joined + front);
+    encode_state_row(pages.type, {joined, static_cast<std::size_t>(pages.size)},
+                     pages.row(page, 0, slot));
+  }
+
   ops::StateStore op_;
+  bool values_in_keys_;
 };
 
 }  // namespace
 
-Built build(const ops::StateStore& op, const BuildContext&) {
-  return single(StateStoreKernel(op));
+Built build(const ops::StateStore& op, const BuildContext& context) {
+  return single(StateStoreKernel(op, context));
 }
 
 }  // namespace ingot::cpu

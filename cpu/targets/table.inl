@@ -2,6 +2,7 @@
 #include "cpu/dispatch/targets.hpp"
 #include "cpu/ops/attention.inl"
 #include "cpu/ops/elementwise.inl"
+#include "cpu/ops/latent_attention.inl"
 #include "cpu/ops/matmul.inl"
 #include "cpu/ops/norm.inl"
 #include "cpu/ops/rope.inl"
@@ -26,6 +27,7 @@ const KernelTable kTable = {
     .many_rows = &multiply_many_rows,
     .attend = &attend,
     .merge_splits = &merge_splits,
+    .multiply_head = &multiply_head,
     .norm = &normalise,
     .rope = &rotate,
     .activate = &activate,

@@ -194,6 +194,50 @@ std::vector<double> ErrorBound::bound(const ops::Attention& op, ValueId) const {
   return bounds;
 }
 
+// As attention, where a key is K c for the latent c. Both ways of computing it round sums over the
+// plain, the latent and the turned columns; |K q| <= |K|_F |q| bounds them all. Weighted latents
+// are off by twice the scores' error and a sum over the positions; V maps that to the output and
+// rounds a sum over the latent's columns.
+template <>
+std::vector<double> ErrorBound::bound(const ops::LatentAttention& op, ValueId) const {
+  const auto frobenius = [&](const ops::HeadWeight& head) {
+    double sum = 0;
+    for (const double square : column_squares(program_, weights_, head.weight)) sum += square;
+    return std::sqrt(sum);
+  };
+  const StateSpec& state = program_.state(op.state);
+  double turned = 0;
+  double latent = 0;
+  for (const Instruction& instruction : program_.instructions) {
+    const auto* store = std::get_if<ops::StateStore>(&instruction);
+    if (store == nullptr || !(store->state == op.state)) continue;
+    turned = largest_head(value(store->key), op.turned_size);
+    latent = largest_head(value(store->value), state.value_size);
+  }
+  const RecordedValue& query = value(op.query);
+  const std::int64_t query_size = op.plain_size + op.turned_size;
+  const double terms = std::sqrt(static_cast<double>(op.plain_size)) +
+                       std::sqrt(static_cast<double>(state.key_size)) + 2;
+  std::vector<double> squares(static_cast<std::size_t>(query.rows), 0.0);
+  for (std::int64_t head = 0; head < op.head_count; ++head) {
+    const double key_size = frobenius(ops::key_weight(op, head));
+    const double value_size = frobenius(ops::value_weight(op, head));
+    for (std::int64_t r = 0; r < query.rows; ++r) {
+      const auto q = query.row(r).subspan(static_cast<std::size_t>(head * query_size),
+                                          static_cast<std::size_t>(query_size));
+      const double plain = norm(q.first(static_cast<std::size_t>(op.plain_size)));
+      const double rest = norm(q.subspan(static_cast<std::size_t>(op.plain_size)));
+      const double score = kUnit * terms * op.scale * (key_size * plain * latent + rest * turned);
+      const double sums = kUnit * (std::sqrt(static_cast<double>(query.rows)) +
+                                   std::sqrt(static_cast<double>(state.value_size)) + 4);
+      const double error = (2 * score + sums) * value_size * latent;
+      squares[static_cast<std::size_t>(r)] += error * error;
+    }
+  }
+  for (double& square : squares) square = kSafety * std::sqrt(square);
+  return squares;
+}
+
 std::vector<double> ErrorBound::rows(const Instruction& instruction, ValueId out) const {
   return std::visit([&](const auto& op) { return bound(op, out); }, instruction);
 }

@@ -1,4 +1,6 @@
-// StateStore: appends the step's keys and values to their sequences, rounded to the cache types.
+// StateStore: appends the step's keys and values to their sequences, rounded to the cache types. A
+// row of a latent state is the value (the latent), then the key (the columns that turned), rounded
+// together.
 #pragma once
 
 #include "src/ops/op.hpp"
@@ -7,7 +9,7 @@ namespace ingot::ops {
 
 struct StateStore {
   static constexpr std::string_view kName = "state_store";
-  ValueId key;    ///< [tokens, kv_head_count * key_size]
+  ValueId key;    ///< [tokens, kv_head_count * key_size], latent: [tokens, key_size - value_size]
   ValueId value;  ///< [tokens, kv_head_count * value_size]
   StateId state;
 };

@@ -56,6 +56,17 @@ WeightOperand ProgramBuilder::matrix(const std::string& name, std::int64_t rows,
   return {tensor(found), {0, rows}, {0, columns}, {0, 1}};
 }
 
+WeightOperand ProgramBuilder::expert_matrices(const std::string& name, std::int64_t experts,
+                                              std::int64_t rows, std::int64_t columns) {
+  const GgufTensor& found = file_.tensor(name);
+  if (found.shape != std::vector<std::int64_t>{columns, rows, experts}) {
+    fail(ErrorCode::bad_file, file_.path(), ": tensor ", name, " is ", shape_text(found.shape),
+         "; a ", program_.architecture, " model of these hyper-parameters has [", experts, ", ",
+         rows, ", ", columns, "]");
+  }
+  return {tensor(found), {0, rows}, {0, columns}, {0, experts}};
+}
+
 WeightOperand ProgramBuilder::vector(const std::string& name, std::int64_t size) {
   WeightOperand operand = matrix(name, 1, size);
   if (program_.tensor(operand.tensor).type != DType::F32) {
@@ -97,6 +108,13 @@ StateId ProgramBuilder::state(std::string name, std::int64_t kv_head_count, std:
                               std::int64_t value_size) {
   program_.states.push_back({std::move(name), kv_head_count, key_size, value_size});
   return {static_cast<std::int32_t>(program_.states.size() - 1)};
+}
+
+StateId ProgramBuilder::latent_state(std::string name, std::int64_t latent_size,
+                                     std::int64_t turned_size) {
+  const StateId id = state(std::move(name), 1, latent_size + turned_size, latent_size);
+  program_.states.back().values_in_keys = true;
+  return id;
 }
 
 std::int32_t ProgramBuilder::rope_table(RopeTable table) {
@@ -166,7 +184,8 @@ ValueId ProgramBuilder::matmul(std::string name, ValueId in, const Linear& linea
 }
 
 ValueId ProgramBuilder::rope(std::string name, ValueId in, ops::RopeLayout layout,
-                             std::int64_t head_size, std::int64_t rotary_size, std::int32_t table) {
+                             std::int64_t head_size, std::int64_t rotary_size, std::int32_t table,
+                             std::int64_t rotary_offset) {
   const Value input = program_.value(in);
   ops::Rope op;
   op.in = in;
@@ -175,6 +194,7 @@ ValueId ProgramBuilder::rope(std::string name, ValueId in, ops::RopeLayout layou
   op.layout = layout;
   op.head_size = head_size;
   op.rotary_size = rotary_size;
+  op.rotary_offset = rotary_offset;
   program_.instructions.emplace_back(op);
   return op.out;
 }
@@ -193,6 +213,12 @@ ValueId ProgramBuilder::attention(std::string name, ValueId query, StateId state
   op.scale = scale;
   op.out = new_value(std::move(name), program_.value(query).rows,
                      head_count * program_.state(state).value_size);
+  program_.instructions.emplace_back(op);
+  return op.out;
+}
+
+ValueId ProgramBuilder::latent_attention(std::string name, ops::LatentAttention op) {
+  op.out = new_value(std::move(name), program_.value(op.query).rows, op.head_count * op.value_size);
   program_.instructions.emplace_back(op);
   return op.out;
 }

@@ -34,6 +34,9 @@ class ProgramBuilder {
   /// Tensor `name` of exactly [rows, columns]. Error bad_file when absent or of another shape,
   /// Error unsupported when of a type that is none of ours.
   WeightOperand matrix(const std::string& name, std::int64_t rows, std::int64_t columns);
+  /// Tensor `name` of exactly [experts, rows, columns].
+  WeightOperand expert_matrices(const std::string& name, std::int64_t experts, std::int64_t rows,
+                                std::int64_t columns);
   /// Tensor `name` of exactly `size` F32 elements.
   WeightOperand vector(const std::string& name, std::int64_t size);
   /// `base`.weight [rows, columns] and `base`.bias [rows].
@@ -48,6 +51,8 @@ class ProgramBuilder {
   // --- states and tables -------------------------------------------------------------------------
   StateId state(std::string name, std::int64_t kv_head_count, std::int64_t key_size,
                 std::int64_t value_size);
+  /// A latent and `turned_size` key columns per position.
+  StateId latent_state(std::string name, std::int64_t latent_size, std::int64_t turned_size);
   std::int32_t rope_table(RopeTable table);
 
   // --- instructions; `name` names the value written ----------------------------------------------
@@ -60,12 +65,15 @@ class ProgramBuilder {
   ValueId matmul(std::string name, ValueId in, const Linear& linear);
   std::vector<ValueId> matmul(const std::vector<std::string>& names, ValueId in,
                               const std::vector<Linear>& linears);
+  /// Turns columns [rotary_offset, rotary_offset + rotary_size) of each head.
   ValueId rope(std::string name, ValueId in, ops::RopeLayout layout, std::int64_t head_size,
-               std::int64_t rotary_size, std::int32_t table);
+               std::int64_t rotary_size, std::int32_t table, std::int64_t rotary_offset = 0);
   void state_store(ValueId key, ValueId value, StateId state);
   /// `window` 0: every earlier position.
   ValueId attention(std::string name, ValueId query, StateId state, std::int64_t head_count,
                     double scale, std::int64_t window = 0);
+  /// Takes everything from `op` but `out`.
+  ValueId latent_attention(std::string name, ops::LatentAttention op);
   ValueId activation(std::string name, ops::ActivationKind kind, ValueId in);
   ValueId glu(std::string name, ops::ActivationKind kind, ValueId gate, ValueId up);
   ValueId add(std::string name, ValueId left, ValueId right);

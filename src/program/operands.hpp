@@ -70,12 +70,15 @@ struct StateId {
   bool operator==(const StateId&) const = default;
 };
 
-/// What full attention of one layer keeps: per position and KV head one key and one value row.
+/// What attention of one layer keeps: per position and KV head one key and one value row.
 struct StateSpec {
   std::string name;
   std::int64_t kv_head_count = 0;
   std::int64_t key_size = 0;    ///< elements of a key row, per head
   std::int64_t value_size = 0;  ///< elements of a value row, per head
+  /// A latent state (ops::LatentAttention): there are no value rows, the first value_size elements
+  /// of a key row are the value. Stored in the type of keys.
+  bool values_in_keys = false;
 };
 
 /// Everything an instruction touches.

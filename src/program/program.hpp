@@ -11,6 +11,7 @@
 #include "src/ops/attention.hpp"
 #include "src/ops/embed_rows.hpp"
 #include "src/ops/glu.hpp"
+#include "src/ops/latent_attention.hpp"
 #include "src/ops/matmul.hpp"
 #include "src/ops/norm.hpp"
 #include "src/ops/rope.hpp"
@@ -23,9 +24,9 @@
 namespace ingot {
 
 /// A new alternative is a compile error in every executor until it has said "I do" or "I can't".
-using Instruction =
-    std::variant<ops::EmbedRows, ops::Norm, ops::MatMul, ops::Rope, ops::StateStore, ops::Attention,
-                 ops::Activation, ops::Glu, ops::Add, ops::Scale, ops::SelectRows>;
+using Instruction = std::variant<ops::EmbedRows, ops::Norm, ops::MatMul, ops::Rope, ops::StateStore,
+                                 ops::Attention, ops::LatentAttention, ops::Activation, ops::Glu,
+                                 ops::Add, ops::Scale, ops::SelectRows>;
 
 /// Angles of a rotary embedding: pair i of position p turns by p * inverse_frequencies[i]; cos and
 /// sin are multiplied by `magnitude` (YaRN's attention factor).

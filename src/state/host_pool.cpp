@@ -10,8 +10,6 @@
 namespace ingot {
 namespace {
 
-constexpr std::int64_t kLargestHead = 4096;  // elements; bounds the buffers below
-
 std::uint64_t align_up(std::uint64_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
@@ -27,11 +25,16 @@ std::uint64_t state_row_bytes(DType type, std::int64_t size) {
   return row_bytes(type, padded_size(type, size));
 }
 
+std::uint64_t state_position_bytes(const StateSpec& state, const StateTypes& types) {
+  std::uint64_t row = state_row_bytes(types.key, state.key_size);
+  if (!state.values_in_keys) row += state_row_bytes(types.value, state.value_size);
+  return static_cast<std::uint64_t>(state.kv_head_count) * row;
+}
+
 std::uint64_t state_page_bytes(std::span<const StateSpec> states, const StateTypes& types) {
   std::uint64_t bytes = 0;
   for (const StateSpec& s : states) {
-    bytes += static_cast<std::uint64_t>(s.kv_head_count * kPageTokens) *
-             (state_row_bytes(types.key, s.key_size) + state_row_bytes(types.value, s.value_size));
+    bytes += static_cast<std::uint64_t>(kPageTokens) * state_position_bytes(s, types);
   }
   return bytes;
 }
@@ -52,7 +55,7 @@ void require_state_types(const StateTypes& types) {
 }
 
 void encode_state_row(DType type, std::span<const float> row, std::byte* out) {
-  float buffer[kLargestHead];
+  float buffer[kLongestStateRow];
   const auto size = static_cast<std::int64_t>(row.size());
   const std::int64_t padded = padded_size(type, size);
   // Everything but f32 and bf16 goes through an f16 (the value or the scale): saturate, never inf.
@@ -72,7 +75,7 @@ void decode_state_row(DType type, const std::byte* in, std::span<float> row) {
     quant::format(type).dequantize(in, row.data(), size);
     return;
   }
-  float buffer[kLargestHead];
+  float buffer[kLongestStateRow];
   quant::format(type).dequantize(in, buffer, padded);
   std::copy(buffer, buffer + size, row.begin());
 }
@@ -82,9 +85,9 @@ HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
     : page_bytes_(state_page_bytes(states, types)), page_count_(page_count) {
   require_state_types(types);
   const auto describe = [&](DType type, std::int64_t size, const StateSpec& spec) {
-    if (size <= 0 || padded_size(type, size) > kLargestHead) {
+    if (size <= 0 || padded_size(type, size) > kLongestStateRow) {
       fail(ErrorCode::unsupported, spec.name, ": a head of ", size, " elements; at most ",
-           kLargestHead, " are supported");
+           kLongestStateRow, " are supported");
     }
     StateRows rows;
     rows.type = type;
@@ -95,7 +98,10 @@ HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
   };
   for (const StateSpec& spec : states) {
     keys_.push_back(describe(types.key, spec.key_size, spec));
-    values_.push_back(describe(types.value, spec.value_size, spec));
+    values_.push_back(
+        describe(spec.values_in_keys ? types.key : types.value, spec.value_size, spec));
+    values_in_keys_.push_back(spec.values_in_keys);
+    if (spec.values_in_keys) values_.back().row_bytes = keys_.back().row_bytes;
   }
   std::vector<std::uint64_t> offsets;
   std::uint64_t total = 0;
@@ -114,6 +120,9 @@ HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
   memory_ = static_cast<std::byte*>(memory);
   std::size_t part = 0;
   for_each_part([&](StateRows& rows, std::uint64_t) { rows.base = memory_ + offsets[part++]; });
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (values_in_keys_[i]) values_[i].base = keys_[i].base;
+  }
 }
 
 HostPool::~HostPool() {
@@ -125,6 +134,7 @@ template <class Visit>
 void HostPool::for_each_part(Visit visit) {
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     for (StateRows* rows : {&keys_[i], &values_[i]}) {
+      if (rows == &values_[i] && values_in_keys_[i]) continue;
       visit(*rows, static_cast<std::uint64_t>(rows->kv_head_count * kPageTokens) * rows->row_bytes);
     }
   }

@@ -14,8 +14,14 @@
 
 namespace ingot {
 
+/// Elements that a row of a state may have, padding included: bounds the buffers of its codecs.
+inline constexpr std::int64_t kLongestStateRow = 4096;
+
 /// Bytes of a cache row of `size` elements: padded up to whole blocks of the type.
 std::uint64_t state_row_bytes(DType type, std::int64_t size);
+
+/// Bytes of one position in one state, over its KV heads.
+std::uint64_t state_position_bytes(const StateSpec& state, const StateTypes& types);
 
 /// Bytes of one page over all states.
 std::uint64_t state_page_bytes(std::span<const StateSpec> states, const StateTypes& types);
@@ -24,12 +30,13 @@ std::uint64_t state_page_bytes(std::span<const StateSpec> states, const StateTyp
 void require_state_types(const StateTypes& types);
 
 /// Rounds a row to the cache type: padded with zeros to whole blocks; values that pass through an
-/// f16 saturate at +-65504. `out` has state_row_bytes(type, row.size()) bytes. At most 4,096
-/// elements, as a HostPool checks.
+/// f16 saturate at +-65504. `out` has state_row_bytes(type, row.size()) bytes. At most
+/// kLongestStateRow elements, as a HostPool checks.
 void encode_state_row(DType type, std::span<const float> row, std::byte* out);
 void decode_state_row(DType type, const std::byte* in, std::span<float> row);
 
-/// One state's keys or values in a HostPool: rows [page][kv head][position in page].
+/// One state's keys or values in a HostPool: rows [page][kv head][position in page]. The values of
+/// a latent state are the first `size` elements of its keys' rows, in the same memory.
 struct StateRows {
   std::byte* base = nullptr;
   DType type = DType::F32;
@@ -67,6 +74,7 @@ class HostPool final : public StatePool {
 
   std::vector<StateRows> keys_;
   std::vector<StateRows> values_;
+  std::vector<bool> values_in_keys_;
   std::uint64_t page_bytes_ = 0;
   std::int64_t page_count_ = 0;
   std::byte* memory_ = nullptr;

@@ -20,9 +20,9 @@ class StatePool {
   virtual void copy_page(std::int32_t from, std::int32_t to) = 0;
 
   /// Reads or writes one page over all states, `page_bytes()` bytes in the canonical order: per
-  /// state its keys, then its values, each [kv head][position in page][row bytes]. Reading gives
-  /// zeros for all but the first `positions` of the page: what lies there may be another
-  /// sequence's.
+  /// state its keys, then its values (unless they are in the keys), each [kv head][position in
+  /// page][row bytes]. Reading gives zeros for all but the first `positions` of the page: what lies
+  /// there may be another sequence's.
   virtual void read_page(std::int32_t page, std::int64_t positions, std::span<std::byte> out) = 0;
   virtual void write_page(std::int32_t page, std::span<const std::byte> in) = 0;
 };

@@ -96,6 +96,12 @@ WeightOperand OpCase::whole(TensorId id) const {
   return {id, {0, tensor.rows}, {0, tensor.columns}, {0, 1}};
 }
 
+WeightOperand OpCase::all_experts(TensorId id) const {
+  WeightOperand operand = whole(id);
+  operand.experts.end = program_.tensor(id).experts;
+  return operand;
+}
+
 WeightOperand OpCase::vector(std::int64_t size, double mean) {
   Tensor tensor;
   tensor.columns = size;
@@ -105,6 +111,12 @@ WeightOperand OpCase::vector(std::int64_t size, double mean) {
 StateId OpCase::state(std::int64_t kv_head_count, std::int64_t key_size, std::int64_t value_size) {
   program_.states.push_back({"state", kv_head_count, key_size, value_size});
   return {static_cast<std::int32_t>(program_.states.size()) - 1};
+}
+
+StateId OpCase::latent_state(std::int64_t latent_size, std::int64_t turned_size) {
+  const StateId id = state(1, latent_size + turned_size, latent_size);
+  program_.states.back().values_in_keys = true;
+  return id;
 }
 
 std::int32_t OpCase::rope_table(std::int64_t rotary_size, double magnitude) {

@@ -66,10 +66,13 @@ class OpCase {
   TensorId tensor(DType type, std::int64_t columns, std::int64_t rows, std::int64_t experts = 1);
   /// The whole of a tensor's first expert.
   WeightOperand whole(TensorId id) const;
+  /// The whole of all its experts.
+  WeightOperand all_experts(TensorId id) const;
   /// An F32 vector, normally distributed around `mean`.
   WeightOperand vector(std::int64_t size, double mean = 0.0);
 
   StateId state(std::int64_t kv_head_count, std::int64_t key_size, std::int64_t value_size);
+  StateId latent_state(std::int64_t latent_size, std::int64_t turned_size);
   std::int32_t rope_table(std::int64_t rotary_size, double magnitude = 1.0);
 
   /// Adds an instruction that comes before the one under test (StateStore before Attention).

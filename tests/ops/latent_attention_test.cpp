@@ -1,0 +1,185 @@
+// LatentAttention: broken by a wrong head's slice of kv_b, a transpose, a latent row read as a key
+// or a value of another width, or a page, mask border or split that differs from attention's.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "src/device/registry.hpp"
+#include "tests/support/cache_types.hpp"
+#include "tests/support/op_case.hpp"
+
+namespace ingot::test {
+namespace {
+
+struct Sizes {
+  std::int64_t heads = 4;
+  std::int64_t latent = 64;
+  std::int64_t plain = 32;
+  std::int64_t turned = 16;
+  std::int64_t value = 32;
+};
+
+// Largest Euclidean norm of the rows of `size` columns of a table.
+double largest_norm(const std::vector<float>& table, std::int64_t size) {
+  double most = 0;
+  for (std::size_t begin = 0; begin < table.size(); begin += static_cast<std::size_t>(size)) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < size; ++i) {
+      const double x = table[begin + static_cast<std::size_t>(i)];
+      sum += x * x;
+    }
+    most = std::max(most, std::sqrt(sum));
+  }
+  return most;
+}
+
+struct WeightSize {
+  double frobenius = 0;    ///< of the largest head
+  double largest_row = 0;  ///< Euclidean norm
+};
+
+// Over the heads; rows are those of the weight as it is stored.
+WeightSize size_of(const OpCase& c, const ops::LatentAttention& op,
+                   ops::HeadWeight (*weight)(const ops::LatentAttention&, std::int64_t)) {
+  WeightSize out;
+  for (std::int64_t h = 0; h < op.head_count; ++h) {
+    const WeightOperand operand = weight(op, h).weight;
+    double head = 0;
+    for (std::int64_t r = 0; r < operand.rows.size(); ++r) {
+      double row = 0;
+      for (const float w : c.weight_row(operand, r)) row += static_cast<double>(w) * w;
+      head += row;
+      out.largest_row = std::max(out.largest_row, std::sqrt(row));
+    }
+    out.frobenius = std::max(out.frobenius, std::sqrt(head));
+  }
+  return out;
+}
+
+// A cache type moves a stored element by at most this share of the largest of its block.
+constexpr double kLargestRounding = 1.0 / 8;  // q4_0
+
+// With |K| the Frobenius norm of a head's key weight, a product K^T q is off by (plain + 4)
+// roundings of |K||q|, the score by that times the latent and by (key columns + 6) roundings of its
+// own terms; then as attention (attention_test.cpp): weights, sums over the n positions, of latents
+// no larger than c. The value weight sums `latent` products with weighted latents of norm at most
+// |c|.
+double bound(const OpCase& c, const ops::LatentAttention& op, ValueId turned, ValueId latent,
+             const Sizes& s, std::int64_t positions) {
+  const double grow = 1 + kLargestRounding * std::sqrt(static_cast<double>(s.latent));
+  const double q = largest_norm(c.input_table(op.query), s.plain + s.turned);
+  const double r = largest_norm(c.input_table(turned), s.turned) * grow;
+  const double l = largest_norm(c.input_table(latent), s.latent) * grow;
+  const WeightSize keys = size_of(c, op, ops::key_weight);
+  const WeightSize values = size_of(c, op, ops::value_weight);
+  const double largest_score = op.scale * q * (keys.frobenius * l + r);
+  const double score =
+      static_cast<double>(s.plain + s.latent + s.turned + 10) * kUnit * largest_score;
+  const double weight = score + 2 * kUnit * largest_score + std::pow(2.0, -21);
+  const double tiles = static_cast<double>(positions) / 64 + 2;
+  const double sums = (static_cast<double>(positions) + 4 * tiles + 8) * kUnit;
+  return (2 * (weight + sums) + static_cast<double>(s.latent + 4) * kUnit) * values.largest_row * l;
+}
+
+void expect_latent(OpCase& c, const Sizes& s, bool split, std::int64_t positions,
+                   DType type = DType::F32) {
+  ops::LatentAttention op;
+  op.state = c.latent_state(s.latent, s.turned);
+  const ValueId turned = c.input(s.turned);
+  const ValueId latent = c.input(s.latent);
+  c.before(ops::StateStore{turned, latent, op.state});
+  op.query = c.input(s.heads * (s.plain + s.turned));
+  op.out = c.output(s.heads * s.value);
+  if (split) {
+    op.keys = c.all_experts(c.tensor(type, s.plain, s.latent, s.heads));
+    op.values = c.all_experts(c.tensor(type, s.latent, s.value, s.heads));
+  } else {
+    op.keys = c.whole(c.tensor(type, s.latent, s.heads * (s.plain + s.value)));
+  }
+  op.head_count = s.heads;
+  op.plain_size = s.plain;
+  op.turned_size = s.turned;
+  op.value_size = s.value;
+  op.scale = 1.0 / std::sqrt(static_cast<double>(s.plain + s.turned));
+  const double allowed = bound(c, op, turned, latent, s, positions);
+  c.expect_within(op, op.out, [allowed](const Element&) { return allowed; });
+}
+
+// Sizes no vector divides, one head, more heads than attention's tasks take, DeepSeek-V2-Lite's.
+const std::vector<Sizes> kSizes = {
+    {}, {1, 32, 8, 4, 5}, {3, 40, 7, 2, 33}, {20, 32, 16, 8, 16}, {2, 512, 128, 64, 128}};
+
+TEST(LatentAttentionTest, MatchesTheReferenceForEveryShapeInBothLayouts) {
+  for (const Sizes& sizes : kSizes) {
+    for (const std::int64_t rows : {1, 2, 7, 9, 33, 70}) {
+      for (const bool split : {false, true}) {
+        SCOPED_TRACE(std::to_string(sizes.heads) + " heads, latent " +
+                     std::to_string(sizes.latent) + ", rows " + std::to_string(rows) +
+                     (split ? ", split" : ""));
+        OpCase c({{0, rows}});
+        expect_latent(c, sizes, split, rows);
+      }
+    }
+  }
+}
+
+TEST(LatentAttentionTest, MatchesTheReferenceAroundPageAndSplitBorders) {
+  for (const std::int64_t cached : {1, 63, 64, 255, 256, 300}) {
+    for (const std::int64_t rows : {1, 3, 20}) {
+      SCOPED_TRACE("cached " + std::to_string(cached) + ", rows " + std::to_string(rows));
+      OpCase c({{cached, rows}});
+      expect_latent(c, {}, rows == 3, cached + rows);
+    }
+  }
+}
+
+// 40 + 16 columns: q8_0 and q4_0 pad the row, and a block holds the latent's end and what follows.
+TEST(LatentAttentionTest, MatchesTheReferenceForEveryCacheType) {
+  for (const DType key : kCacheTypes) {
+    for (const std::int64_t rows : {1, 12}) {
+      SCOPED_TRACE(std::string(to_string(key)));
+      OpCase c({{70, rows}});
+      c.types = {key, DType::F32};
+      expect_latent(c, {.latent = 40}, false, 70 + rows);
+    }
+  }
+}
+
+TEST(LatentAttentionTest, MatchesTheReferenceForQuantizedWeights) {
+  const Sizes sizes{.heads = 2, .latent = 256, .plain = 64, .turned = 16, .value = 32};
+  for (const DType type : {DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q5_1}) {
+    for (const bool split : {false, true}) {
+      SCOPED_TRACE(std::string(to_string(type)) + (split ? ", split" : ""));
+      OpCase c({{10, 5}});
+      expect_latent(c, sizes, split, 15, type);
+    }
+  }
+  for (const DType type : {DType::Q4_K, DType::Q6_K, DType::IQ4_XS}) {
+    OpCase c({{10, 5}});
+    expect_latent(c, sizes, false, 15, type);
+  }
+}
+
+TEST(LatentAttentionTest, KeepsSequencesApart) {
+  OpCase c({{300, 2}, {0, 5}, {65, 1}});
+  expect_latent(c, {}, false, 302);
+}
+
+// The store rounds a latent and its turned columns as one row, the same bits on every device.
+TEST(LatentAttentionTest, DevicesStoreTheSameBits) {
+  for (const DType type : kCacheTypes) {
+    OpCase c({{3, 70}});
+    c.types = {type, DType::F32};
+    const StateId state = c.latent_state(40, 8);
+    const ops::StateStore store{c.input(8), c.input(40), state};
+    const auto expected = c.pages_after(find_device("reference"), store);
+    for (const Device* device : devices_under_test()) {
+      EXPECT_EQ(c.pages_after(*device, store), expected) << to_string(type);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ingot::test
