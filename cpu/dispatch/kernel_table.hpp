@@ -39,6 +39,8 @@ struct KernelTable {
   void (*activate)(ops::ActivationKind kind, const float* in, float* out, std::int64_t count);
   void (*glu)(ops::ActivationKind kind, const float* gate, const float* up, float* out,
               std::int64_t count);
+  void (*glu_within)(ops::ActivationKind kind, float limit, const float* gate, const float* up,
+                     float* out, std::int64_t count);
   void (*add)(const float* left, const float* right, float* out, std::int64_t count);
   void (*scale)(float factor, const float* in, float* out, std::int64_t count);
 };

@@ -42,6 +42,9 @@ Built build(const ops::Glu& op, const BuildContext& context);
 Built build(const ops::Add& op, const BuildContext& context);
 Built build(const ops::Scale& op, const BuildContext& context);
 Built build(const ops::SelectRows& op, const BuildContext& context);
+Built build(const ops::Route& op, const BuildContext& context);
+Built build(const ops::ExpertMatMul& op, const BuildContext& context);
+Built build(const ops::ExpertCombine& op, const BuildContext& context);
 
 inline Built build(const Instruction& instruction, const BuildContext& context) {
   return std::visit([&](const auto& op) { return build(op, context); }, instruction);

@@ -5,8 +5,16 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
+inline Floats sigmoid(Floats x) {
+  return 1.0F / (exponential(-x) + 1.0F);
+}
+
 inline Floats silu(Floats x) {
   return x / (exponential(-x) + 1.0F);
+}
+
+inline Floats gelu_quick(Floats x) {
+  return x / (exponential(x * -1.702F) + 1.0F);
 }
 
 /// (1 + tanh u) / 2 = 1 / (1 + e^-2u), so the two-sided function needs one exponential and cancels
@@ -44,25 +52,41 @@ inline void map(const float* left, const float* right, float* out, std::int64_t 
   }
 }
 
-inline void activate(ops::ActivationKind kind, const float* in, float* out, std::int64_t count) {
+/// `use(f)` with the vector function of the kind.
+template <class Use>
+inline void with_function(ops::ActivationKind kind, Use&& use) {
   switch (kind) {
-    case ops::ActivationKind::silu: return map(in, out, count, [](Floats x) { return silu(x); });
-    case ops::ActivationKind::gelu: return map(in, out, count, [](Floats x) { return gelu(x); });
-    case ops::ActivationKind::gelu_tanh:
-      return map(in, out, count, [](Floats x) { return gelu_tanh(x); });
+    case ops::ActivationKind::silu: return use([](Floats x) { return silu(x); });
+    case ops::ActivationKind::gelu: return use([](Floats x) { return gelu(x); });
+    case ops::ActivationKind::gelu_tanh: return use([](Floats x) { return gelu_tanh(x); });
+    case ops::ActivationKind::gelu_quick: return use([](Floats x) { return gelu_quick(x); });
+    case ops::ActivationKind::sigmoid: return use([](Floats x) { return sigmoid(x); });
   }
+}
+
+inline void activate(ops::ActivationKind kind, const float* in, float* out, std::int64_t count) {
+  with_function(kind, [=](auto f) { map(in, out, count, f); });
 }
 
 inline void gated(ops::ActivationKind kind, const float* gate, const float* up, float* out,
                   std::int64_t count) {
-  switch (kind) {
-    case ops::ActivationKind::silu:
-      return map(gate, up, out, count, [](Floats g, Floats u) { return silu(g) * u; });
-    case ops::ActivationKind::gelu:
-      return map(gate, up, out, count, [](Floats g, Floats u) { return gelu(g) * u; });
-    case ops::ActivationKind::gelu_tanh:
-      return map(gate, up, out, count, [](Floats g, Floats u) { return gelu_tanh(g) * u; });
-  }
+  with_function(kind, [=](auto f) {
+    map(gate, up, out, count, [f](Floats g, Floats u) { return f(g) * u; });
+  });
+}
+
+/// The same with gate at most `limit` and up within +-limit, plus one. NaN stays NaN.
+inline void gated_within(ops::ActivationKind kind, float limit, const float* gate, const float* up,
+                         float* out, std::int64_t count) {
+  const Floats most = Floats{} + limit;
+  with_function(kind, [=](auto f) {
+    map(gate, up, out, count, [f, most](Floats g, Floats u) {
+      g = g > most ? most : g;
+      u = u > most ? most : u;
+      u = u < -most ? -most : u;
+      return f(g) * (u + 1.0F);
+    });
+  });
 }
 
 inline void add(const float* left, const float* right, float* out, std::int64_t count) {

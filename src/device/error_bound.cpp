@@ -20,11 +20,11 @@ double norm(std::span<const float> row) {
 
 // Sums of squares of each column of a weight.
 std::vector<double> column_squares(const Program& program, const Weights& weights,
-                                   const WeightOperand& operand) {
+                                   const WeightOperand& operand, std::int64_t expert) {
   std::vector<double> squares(static_cast<std::size_t>(operand.columns.size()), 0.0);
   std::vector<float> row(squares.size());
   for (std::int64_t r = 0; r < operand.rows.size(); ++r) {
-    decode_row(program, weights, operand, 0, r, row);
+    decode_row(program, weights, operand, expert, r, row);
     for (std::size_t k = 0; k < row.size(); ++k) {
       squares[k] += static_cast<double>(row[k]) * static_cast<double>(row[k]);
     }
@@ -34,6 +34,26 @@ std::vector<double> column_squares(const Program& program, const Weights& weight
 
 bool keeps_f32_products(DType type) {
   return type == DType::F32 || type == DType::F16 || type == DType::BF16;
+}
+
+// |W diag(e)|_F over the input columns k, where e_k is the uncertainty of the products x_k w_k:
+//   accumulation in f32: 2^-24 sqrt(K) |x_k|;
+//   activations rounded to int8 in blocks of 32 with step s: s / sqrt(12).
+// `squares` are W's column_squares.
+double product_bound(std::span<const float> x, const std::vector<double>& squares, bool int8) {
+  const double accumulation = kUnit * std::sqrt(static_cast<double>(x.size()));
+  double sum = 0;
+  for (std::size_t begin = 0; begin < x.size(); begin += 32) {
+    const auto block = x.subspan(begin, std::min<std::size_t>(32, x.size() - begin));
+    double most = 0;
+    for (const float v : block) most = std::max(most, std::abs(static_cast<double>(v)));
+    const double step = int8 ? most / 127 : 0.0;
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      const double rounding = accumulation * static_cast<double>(block[i]);
+      sum += squares[begin + i] * (step * step / 12 + rounding * rounding);
+    }
+  }
+  return kSafety * std::sqrt(sum);
 }
 
 // The largest head norm of a recorded value, over all its rows.
@@ -92,19 +112,30 @@ std::vector<double> ErrorBound::bound(const ops::Rope& op, ValueId) const {
 // roundings of x.
 template <>
 std::vector<double> ErrorBound::bound(const ops::Activation& op, ValueId) const {
-  return scaled_norms(op.in, 32 * kUnit);
+  std::vector<double> bounds = scaled_norms(op.in, 32 * kUnit);
+  if (op.kind == ops::ActivationKind::sigmoid) {
+    // At most 1, and |x| times its slope at most 0.3.
+    const double all_ones = std::sqrt(static_cast<double>(value(op.in).columns));
+    for (double& row : bounds) row = 42 * kUnit * all_ones;
+  }
+  return bounds;
 }
 template <>
 std::vector<double> ErrorBound::bound(const ops::Glu& op, ValueId) const {
   const RecordedValue& gate = value(op.gate);
   const RecordedValue& up = value(op.up);
   std::vector<double> out;
-  for (std::int64_t r = 0; r < gate.rows; ++r) {
+  for (std::int64_t r = 0; r < up.rows; ++r) {
     double sum = 0;
-    for (std::size_t i = 0; i < gate.row(r).size(); ++i) {
-      const double product =
-          static_cast<double>(gate.row(r)[i]) * static_cast<double>(up.row(r)[i]);
-      sum += product * product;
+    for (std::size_t i = 0; i < up.row(r).size(); ++i) {
+      double factor = static_cast<double>(gate.row(r)[gate.columns == 1 ? 0 : i]);
+      double other = static_cast<double>(up.row(r)[i]);
+      if (op.limit > 0) {
+        factor = std::min(factor, op.limit);
+        other = std::min(std::abs(other), op.limit) + 1;
+      }
+      if (op.kind == ops::ActivationKind::sigmoid) factor = 42.0 / 32.0;
+      sum += factor * other * factor * other;
     }
     out.push_back(32 * kUnit * std::sqrt(sum));
   }
@@ -132,32 +163,73 @@ std::vector<double> ErrorBound::bound(const ops::Norm& op, ValueId out) const {
   return bounds;
 }
 
-// |W diag(e)|_F over the input columns k, where e_k is the uncertainty of the products x_k w_k:
-//   accumulation in f32: 2^-24 sqrt(K) |x_k|;
-//   activations rounded to int8 in blocks of 32 with step s: s / sqrt(12).
 template <>
 std::vector<double> ErrorBound::bound(const ops::MatMul& op, ValueId out) const {
   const auto part = std::find_if(op.parts.begin(), op.parts.end(),
                                  [out](const ops::MatMul::Part& p) { return p.out == out; });
-  const std::vector<double> squares = column_squares(program_, weights_, part->weight);
+  const std::vector<double> squares = column_squares(program_, weights_, part->weight, 0);
   const bool int8 = !keeps_f32_products(program_.tensor(part->weight.tensor).type);
   const RecordedValue& in = value(op.in);
-  const double accumulation = kUnit * std::sqrt(static_cast<double>(in.columns));
   std::vector<double> bounds = scaled_norms(out, 2 * kUnit);
   for (std::int64_t r = 0; r < in.rows; ++r) {
-    const auto x = in.row(r);
-    double sum = 0;
-    for (std::size_t begin = 0; begin < x.size(); begin += 32) {
-      const auto block = x.subspan(begin, std::min<std::size_t>(32, x.size() - begin));
-      double most = 0;
-      for (const float v : block) most = std::max(most, std::abs(static_cast<double>(v)));
-      const double step = int8 ? most / 127 : 0.0;
-      for (std::size_t i = 0; i < block.size(); ++i) {
-        const double rounding = accumulation * static_cast<double>(block[i]);
-        sum += squares[begin + i] * (step * step / 12 + rounding * rounding);
-      }
+    bounds[static_cast<std::size_t>(r)] += product_bound(in.row(r), squares, int8);
+  }
+  return bounds;
+}
+
+// As MatMul, with the weight of the row's expert.
+template <>
+std::vector<double> ErrorBound::bound(const ops::ExpertMatMul& op, ValueId out) const {
+  const auto part = std::find_if(op.parts.begin(), op.parts.end(),
+                                 [out](const ops::ExpertMatMul::Part& p) { return p.out == out; });
+  const bool int8 = !keeps_f32_products(program_.tensor(part->weight.tensor).type);
+  const RecordedValue& in = value(op.in);
+  const RecordedValue& tokens = value(op.routing.tokens);
+  const RecordedValue& offsets = value(op.routing.offsets);
+  const bool per_token = program_.value(op.in).rows == Rows::tokens;
+  std::vector<double> bounds = scaled_norms(out, 2 * kUnit);
+  for (std::int64_t e = 0; e + 1 < offsets.columns; ++e) {
+    const Range rows = ops::expert_rows(offsets.data.data(), e, tokens.rows);
+    if (rows.size() == 0) continue;
+    const std::vector<double> squares = column_squares(program_, weights_, part->weight, e);
+    for (std::int64_t r = rows.begin; r < rows.end; ++r) {
+      const auto at = static_cast<std::size_t>(r);
+      const auto x = in.row(per_token ? ops::safe_index(tokens.data[at], in.rows) : r);
+      bounds[at] += product_bound(x, squares, int8);
     }
-    bounds[static_cast<std::size_t>(r)] += kSafety * std::sqrt(sum);
+  }
+  return bounds;
+}
+
+// Indices are exact. A weight is an exponential over a sum of them; a logit's distance from the
+// largest rounds before its exponential.
+template <>
+std::vector<double> ErrorBound::bound(const ops::Route& op, ValueId out) const {
+  if (!(out == op.out.weights)) return scaled_norms(out, 2 * kUnit);
+  const RecordedValue& logits = value(op.logits);
+  std::vector<double> bounds = scaled_norms(out, 1.0);
+  for (std::int64_t r = 0; r < logits.rows; ++r) {
+    double most = 0;
+    for (const float x : logits.row(r)) most = std::max(most, std::abs(static_cast<double>(x)));
+    bounds[static_cast<std::size_t>(r)] *= (32 + 4 * most) * kUnit;
+  }
+  return bounds;
+}
+
+// Products and their sum over the experts used.
+template <>
+std::vector<double> ErrorBound::bound(const ops::ExpertCombine& op, ValueId) const {
+  const RecordedValue& in = value(op.in);
+  const RecordedValue& weights = value(op.routing.weights);
+  const RecordedValue& places = value(op.routing.places);
+  std::vector<double> bounds;
+  for (std::int64_t r = 0; r < weights.rows; ++r) {
+    double sum = 0;
+    for (std::size_t i = 0; i < weights.row(r).size(); ++i) {
+      const std::int64_t place = ops::safe_index(places.row(r)[i], in.rows);
+      sum += std::abs(static_cast<double>(weights.row(r)[i])) * norm(in.row(place));
+    }
+    bounds.push_back((static_cast<double>(weights.columns) + 2) * kUnit * sum);
   }
   return bounds;
 }

@@ -14,6 +14,8 @@ double apply(ActivationKind kind, double x) {
       constexpr double kRootTwoOverPi = 0.79788456080286535588;
       return 0.5 * x * (1.0 + std::tanh(kRootTwoOverPi * (x + 0.044715 * x * x * x)));
     }
+    case ActivationKind::gelu_quick: return x / (1.0 + std::exp(-1.702 * x));
+    case ActivationKind::sigmoid: return 1.0 / (1.0 + std::exp(-x));
   }
   return x;
 }
@@ -23,6 +25,8 @@ std::string_view to_string(ActivationKind kind) {
     case ActivationKind::silu: return "silu";
     case ActivationKind::gelu: return "gelu";
     case ActivationKind::gelu_tanh: return "gelu_tanh";
+    case ActivationKind::gelu_quick: return "gelu_quick";
+    case ActivationKind::sigmoid: return "sigmoid";
   }
   return "?";
 }

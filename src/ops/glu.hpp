@@ -1,4 +1,5 @@
-// Glu: out = f(gate) * up, elementwise (Shazeer 2020).
+// Glu: out = f(gate) * up, elementwise (Shazeer 2020). A gate of one column counts for its whole
+// row. With a limit L it is gpt-oss's clamped form: out = f(min(gate, L)) * (clamp(up, -L, L) + 1).
 #pragma once
 
 #include "src/ops/activation.hpp"
@@ -12,6 +13,7 @@ struct Glu {
   ValueId gate;
   ValueId up;
   ValueId out;
+  double limit = 0.0;  ///< 0: none
 };
 
 Operands operands(const Glu& op);

@@ -23,4 +23,9 @@ Cost cost(const MatMul& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const MatMul& op);
 void reference(const MatMul& op, ReferenceStep& step);
 
+/// out = in x weight[expert]^T + row `bias_row` of the bias: the product of every reference.
+void multiply(const ReferenceStep& step, const WeightOperand& weight, std::int64_t expert,
+              const std::optional<WeightOperand>& bias, std::int64_t bias_row, const Matrix& in,
+              const Matrix& out);
+
 }  // namespace ingot::ops

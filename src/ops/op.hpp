@@ -17,6 +17,7 @@ namespace ingot {
 
 struct Program;
 class ReferenceStep;
+struct Matrix;
 struct StepShape;
 struct Cost;
 

@@ -44,10 +44,11 @@ class ReferenceStep {
             value.columns};
   }
 
-  /// Row `row` of a weight operand, decoded.
-  std::vector<float> weight_row(const WeightOperand& operand, std::int64_t row) const {
+  /// Row `row` of an expert of a weight operand, decoded.
+  std::vector<float> weight_row(const WeightOperand& operand, std::int64_t row,
+                                std::int64_t expert = 0) const {
     std::vector<float> out(static_cast<std::size_t>(operand.columns.size()));
-    decode_row(program_, weights_, operand, 0, row, out);
+    decode_row(program_, weights_, operand, expert, row, out);
     return out;
   }
 

@@ -1,5 +1,6 @@
 #include "src/program/builder.hpp"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -49,9 +50,7 @@ WeightOperand ProgramBuilder::matrix(const std::string& name, std::int64_t rows,
                                      std::int64_t columns) {
   const GgufTensor& found = file_.tensor(name);
   if (found.columns() != columns || found.rows() != rows || found.shape.size() > 2) {
-    fail(ErrorCode::bad_file, file_.path(), ": tensor ", name, " is ", shape_text(found.shape),
-         "; a ", program_.architecture, " model of these hyper-parameters has [", rows, ", ",
-         columns, "]");
+    refuse_shape(found, {columns, rows});
   }
   return {tensor(found), {0, rows}, {0, columns}, {0, 1}};
 }
@@ -59,21 +58,33 @@ WeightOperand ProgramBuilder::matrix(const std::string& name, std::int64_t rows,
 WeightOperand ProgramBuilder::expert_matrices(const std::string& name, std::int64_t experts,
                                               std::int64_t rows, std::int64_t columns) {
   const GgufTensor& found = file_.tensor(name);
-  if (found.shape != std::vector<std::int64_t>{columns, rows, experts}) {
-    fail(ErrorCode::bad_file, file_.path(), ": tensor ", name, " is ", shape_text(found.shape),
-         "; a ", program_.architecture, " model of these hyper-parameters has [", experts, ", ",
-         rows, ", ", columns, "]");
+  const std::vector<std::int64_t> wanted = {columns, rows, experts};
+  // One expert may have lost its dimension on the way.
+  const bool is_flat = experts == 1 && found.shape.size() == 2;
+  const auto end = wanted.end() - (is_flat ? 1 : 0);
+  if (!std::equal(wanted.begin(), end, found.shape.begin(), found.shape.end())) {
+    refuse_shape(found, wanted);
   }
   return {tensor(found), {0, rows}, {0, columns}, {0, experts}};
 }
 
+void ProgramBuilder::refuse_shape(const GgufTensor& found,
+                                  const std::vector<std::int64_t>& wanted) const {
+  fail(ErrorCode::bad_file, file_.path(), ": tensor ", found.name, " is ", shape_text(found.shape),
+       "; a ", program_.architecture, " model of these hyper-parameters has ", shape_text(wanted));
+}
+
 WeightOperand ProgramBuilder::vector(const std::string& name, std::int64_t size) {
   WeightOperand operand = matrix(name, 1, size);
-  if (program_.tensor(operand.tensor).type != DType::F32) {
-    fail(ErrorCode::unsupported, file_.path(), ": tensor ", name, " is ",
-         to_string(program_.tensor(operand.tensor).type), "; norms and biases must be F32");
-  }
+  require_f32(operand);
   return operand;
+}
+
+void ProgramBuilder::require_f32(const WeightOperand& operand) const {
+  const Tensor& tensor = program_.tensor(operand.tensor);
+  if (tensor.type == DType::F32) return;
+  fail(ErrorCode::unsupported, file_.path(), ": tensor ", tensor.name, " is ",
+       to_string(tensor.type), "; norms and biases must be F32");
 }
 
 Linear ProgramBuilder::linear(const std::string& base, std::int64_t rows, std::int64_t columns,
@@ -102,6 +113,18 @@ std::vector<Linear> ProgramBuilder::stacked_linears(const std::string& base,
     parts.push_back(part);
   }
   return parts;
+}
+
+Linear ProgramBuilder::expert_linear(const std::string& base, std::int64_t experts,
+                                     std::int64_t rows, std::int64_t columns, Bias bias) {
+  Linear result;
+  result.weight = expert_matrices(base + ".weight", experts, rows, columns);
+  const std::string bias_name = base + ".bias";
+  if (bias == Bias::required || (bias == Bias::optional && has_tensor(bias_name))) {
+    result.bias = matrix(bias_name, experts, rows);
+    require_f32(*result.bias);
+  }
+  return result;
 }
 
 StateId ProgramBuilder::state(std::string name, std::int64_t kv_head_count, std::int64_t key_size,
@@ -204,9 +227,11 @@ void ProgramBuilder::state_store(ValueId key, ValueId value, StateId state) {
 }
 
 ValueId ProgramBuilder::attention(std::string name, ValueId query, StateId state,
-                                  std::int64_t head_count, double scale, std::int64_t window) {
+                                  std::int64_t head_count, double scale, std::int64_t window,
+                                  std::optional<WeightOperand> sinks) {
   ops::Attention op;
   op.window = window;
+  op.sinks = sinks;
   op.query = query;
   op.state = state;
   op.head_count = head_count;
@@ -230,9 +255,11 @@ ValueId ProgramBuilder::activation(std::string name, ops::ActivationKind kind, V
   return out;
 }
 
-ValueId ProgramBuilder::glu(std::string name, ops::ActivationKind kind, ValueId gate, ValueId up) {
-  const Value input = program_.value(gate);
+ValueId ProgramBuilder::glu(std::string name, ops::ActivationKind kind, ValueId gate, ValueId up,
+                            double limit) {
+  const Value input = program_.value(up);
   ops::Glu op;
+  op.limit = limit;
   op.kind = kind;
   op.gate = gate;
   op.up = up;
@@ -258,6 +285,48 @@ ValueId ProgramBuilder::scale(std::string name, ValueId in, double factor) {
 ValueId ProgramBuilder::select_rows(std::string name, ValueId in) {
   const ValueId out = new_value(std::move(name), Rows::outputs, program_.value(in).columns);
   program_.instructions.emplace_back(ops::SelectRows{in, out});
+  return out;
+}
+
+ops::Routing ProgramBuilder::route(const std::string& name, ops::Route op) {
+  if (program_.experts_used != 0 && program_.experts_used != op.used) {
+    fail(ErrorCode::unsupported, file_.path(), ": layers that use ", program_.experts_used, " and ",
+         op.used, " experts per token are not supported in one model");
+  }
+  program_.experts_used = op.used;
+  op.out.experts = new_value(name + "_experts", Rows::tokens, op.used);
+  op.out.weights = new_value(name + "_weights", Rows::tokens, op.used);
+  op.out.places = new_value(name + "_places", Rows::tokens, op.used);
+  op.out.tokens = new_value(name + "_tokens", Rows::assignments, 1);
+  op.out.offsets = new_value(name + "_offsets", Rows::once, program_.value(op.logits).columns + 1);
+  program_.instructions.emplace_back(op);
+  return op.out;
+}
+
+std::vector<ValueId> ProgramBuilder::expert_matmul(const std::vector<std::string>& names,
+                                                   ValueId in, const ops::Routing& routing,
+                                                   const std::vector<Linear>& linears) {
+  ops::ExpertMatMul op;
+  op.in = in;
+  op.routing = routing;
+  std::vector<ValueId> outs;
+  for (std::size_t i = 0; i < linears.size(); ++i) {
+    const ValueId out = new_value(names[i], Rows::assignments, linears[i].weight.rows.size());
+    op.parts.push_back({linears[i].weight, linears[i].bias, out});
+    outs.push_back(out);
+  }
+  program_.instructions.emplace_back(std::move(op));
+  return outs;
+}
+
+ValueId ProgramBuilder::expert_matmul(std::string name, ValueId in, const ops::Routing& routing,
+                                      const Linear& linear) {
+  return expert_matmul(std::vector<std::string>{std::move(name)}, in, routing, {linear}).front();
+}
+
+ValueId ProgramBuilder::expert_combine(std::string name, ValueId in, const ops::Routing& routing) {
+  const ValueId out = new_value(std::move(name), Rows::tokens, program_.value(in).columns);
+  program_.instructions.emplace_back(ops::ExpertCombine{in, routing, out});
   return out;
 }
 

@@ -45,6 +45,9 @@ class ProgramBuilder {
   /// per entry of `rows`, without biases.
   std::vector<Linear> stacked_linears(const std::string& base,
                                       const std::vector<std::int64_t>& rows, std::int64_t columns);
+  /// `base`.weight [experts, rows, columns] and `base`.bias [experts, rows].
+  Linear expert_linear(const std::string& base, std::int64_t experts, std::int64_t rows,
+                       std::int64_t columns, Bias bias);
   /// Marks a tensor that the architecture read itself while writing the program.
   void mark_used(const std::string& name) { used_.insert(name); }
 
@@ -71,14 +74,27 @@ class ProgramBuilder {
   void state_store(ValueId key, ValueId value, StateId state);
   /// `window` 0: every earlier position.
   ValueId attention(std::string name, ValueId query, StateId state, std::int64_t head_count,
-                    double scale, std::int64_t window = 0);
+                    double scale, std::int64_t window = 0,
+                    std::optional<WeightOperand> sinks = std::nullopt);
   /// Takes everything from `op` but `out`.
   ValueId latent_attention(std::string name, ops::LatentAttention op);
   ValueId activation(std::string name, ops::ActivationKind kind, ValueId in);
-  ValueId glu(std::string name, ops::ActivationKind kind, ValueId gate, ValueId up);
+  /// `gate` may have one column, for the whole row; `limit` 0: none.
+  ValueId glu(std::string name, ops::ActivationKind kind, ValueId gate, ValueId up,
+              double limit = 0.0);
   ValueId add(std::string name, ValueId left, ValueId right);
   ValueId scale(std::string name, ValueId in, double factor);
   ValueId select_rows(std::string name, ValueId in);
+  /// `attributes` says how experts are chosen from its logits; its outputs are made here and named
+  /// `name`_experts, `name`_weights ... Error unsupported if layers differ in experts per token.
+  ops::Routing route(const std::string& name, ops::Route attributes);
+  /// Grouped rows of several expert tensors that share the input.
+  std::vector<ValueId> expert_matmul(const std::vector<std::string>& names, ValueId in,
+                                     const ops::Routing& routing,
+                                     const std::vector<Linear>& linears);
+  ValueId expert_matmul(std::string name, ValueId in, const ops::Routing& routing,
+                        const Linear& linear);
+  ValueId expert_combine(std::string name, ValueId in, const ops::Routing& routing);
 
   /// The finished, checked program. Error unsupported naming any tensor of the file that the
   /// architecture did not use: a model variant we do not know must not produce text that looks
@@ -89,6 +105,9 @@ class ProgramBuilder {
   ValueId norm(ops::Norm op, std::string name);
   ValueId new_value(std::string name, Rows rows, std::int64_t columns);
   TensorId tensor(const GgufTensor& found);
+  [[noreturn]] void refuse_shape(const GgufTensor& found,
+                                 const std::vector<std::int64_t>& wanted) const;
+  void require_f32(const WeightOperand& operand) const;
 
   const GgufFile& file_;
   Program program_;

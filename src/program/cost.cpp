@@ -15,9 +15,13 @@ double StepShape::attended_pairs(std::int64_t window) const {
   return pairs;
 }
 
+std::int64_t rows(const Program& program, const StepShape& shape, Rows kind) {
+  return count_rows(kind, shape.tokens(), shape.outputs, program.experts_used);
+}
+
 double elements(const Program& program, const StepShape& shape, ValueId id) {
   const Value& value = program.value(id);
-  return static_cast<double>(shape.rows(value.rows) * value.columns);
+  return static_cast<double>(rows(program, shape, value.rows) * value.columns);
 }
 
 double weight_bytes(const Program& program, const WeightOperand& operand) {

@@ -5,6 +5,9 @@
 
 namespace ingot {
 
+/// Rows of a kind in a step.
+std::int64_t rows(const Program& program, const StepShape& shape, Rows kind);
+
 /// Elements of a value in a step.
 double elements(const Program& program, const StepShape& shape, ValueId id);
 

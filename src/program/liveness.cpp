@@ -53,7 +53,7 @@ ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t o
   std::vector<std::uint64_t> sizes(program.values.size());
   for (std::size_t v = 0; v < sizes.size(); ++v) {
     const Value& value = program.values[v];
-    const std::int64_t rows = value.rows == Rows::tokens ? tokens : outputs;
+    const std::int64_t rows = count_rows(value.rows, tokens, outputs, program.experts_used);
     const auto elements = static_cast<std::uint64_t>(rows * value.columns);
     sizes[v] = (elements + kAlignment - 1) / kAlignment * kAlignment;
   }

@@ -21,9 +21,23 @@ struct Range {
 
 /// Row counts are symbolic: a program is written once and run for steps of any shape.
 enum class Rows : std::uint8_t {
-  tokens,   ///< one row per token of the step
-  outputs,  ///< one row per token whose logits were asked for
+  tokens,       ///< one row per token of the step
+  outputs,      ///< one row per token whose logits were asked for
+  assignments,  ///< one row per token and expert it uses (Program::experts_used of them)
+  once,         ///< one row, whatever the step
 };
+
+/// Rows of a kind in a step of so many tokens and outputs, where each token uses so many experts.
+constexpr std::int64_t count_rows(Rows kind, std::int64_t tokens, std::int64_t outputs,
+                                  std::int64_t experts_used) {
+  switch (kind) {
+    case Rows::tokens: return tokens;
+    case Rows::outputs: return outputs;
+    case Rows::assignments: return tokens * experts_used;
+    case Rows::once: return 1;
+  }
+  return 0;
+}
 
 struct ValueId {
   std::int32_t index = -1;

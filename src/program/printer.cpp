@@ -7,7 +7,13 @@ namespace ingot {
 namespace {
 
 std::string_view rows_name(Rows rows) {
-  return rows == Rows::tokens ? "tokens" : "outputs";
+  switch (rows) {
+    case Rows::tokens: return "tokens";
+    case Rows::outputs: return "outputs";
+    case Rows::assignments: return "assignments";
+    case Rows::once: return "1";
+  }
+  return "?";
 }
 
 void print_weight(std::ostream& out, const Program& program, const WeightOperand& weight) {

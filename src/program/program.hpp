@@ -10,11 +10,14 @@
 #include "src/ops/add.hpp"
 #include "src/ops/attention.hpp"
 #include "src/ops/embed_rows.hpp"
+#include "src/ops/expert_combine.hpp"
+#include "src/ops/expert_matmul.hpp"
 #include "src/ops/glu.hpp"
 #include "src/ops/latent_attention.hpp"
 #include "src/ops/matmul.hpp"
 #include "src/ops/norm.hpp"
 #include "src/ops/rope.hpp"
+#include "src/ops/route.hpp"
 #include "src/ops/scale.hpp"
 #include "src/ops/select_rows.hpp"
 #include "src/ops/state_store.hpp"
@@ -24,9 +27,10 @@
 namespace ingot {
 
 /// A new alternative is a compile error in every executor until it has said "I do" or "I can't".
-using Instruction = std::variant<ops::EmbedRows, ops::Norm, ops::MatMul, ops::Rope, ops::StateStore,
-                                 ops::Attention, ops::LatentAttention, ops::Activation, ops::Glu,
-                                 ops::Add, ops::Scale, ops::SelectRows>;
+using Instruction =
+    std::variant<ops::EmbedRows, ops::Norm, ops::MatMul, ops::Rope, ops::StateStore, ops::Attention,
+                 ops::LatentAttention, ops::Activation, ops::Glu, ops::Add, ops::Scale,
+                 ops::SelectRows, ops::Route, ops::ExpertMatMul, ops::ExpertCombine>;
 
 /// Angles of a rotary embedding: pair i of position p turns by p * inverse_frequencies[i]; cos and
 /// sin are multiplied by `magnitude` (YaRN's attention factor).
@@ -42,8 +46,9 @@ struct Program {
   std::vector<StateSpec> states;
   std::vector<RopeTable> rope_tables;
   std::vector<Instruction> instructions;
-  ValueId logits;            ///< [outputs, vocabulary]
-  std::int64_t context = 0;  ///< positions the program was written for
+  ValueId logits;                 ///< [outputs, vocabulary]
+  std::int64_t context = 0;       ///< positions the program was written for
+  std::int64_t experts_used = 0;  ///< experts per token, the same in all layers; 0: no experts
 
   const Value& value(ValueId id) const { return values[static_cast<std::size_t>(id.index)]; }
   const Tensor& tensor(TensorId id) const { return tensors[static_cast<std::size_t>(id.index)]; }

@@ -30,9 +30,11 @@ struct StepInput {
       output_rows;  ///< [outputs] rows of `tokens` whose logits are asked, ascending
   std::vector<std::int32_t> page_table;  ///< page numbers; position p is in page [p / kPageTokens]
   std::vector<std::vector<float>> rope;  ///< per rope table: [tokens, rotary_size / 2, {cos, sin}]
+  std::int64_t experts_used = 0;         ///< the program's: experts per token
 
   std::int64_t rows(Rows kind) const {
-    return static_cast<std::int64_t>(kind == Rows::tokens ? ids.size() : output_rows.size());
+    return count_rows(kind, static_cast<std::int64_t>(ids.size()),
+                      static_cast<std::int64_t>(output_rows.size()), experts_used);
   }
 };
 
@@ -52,8 +54,6 @@ struct StepShape {
     for (const Sequence& s : sequences) sum += s.rows;
     return sum;
   }
-  std::int64_t rows(Rows kind) const { return kind == Rows::tokens ? tokens() : outputs; }
-
   /// Query-key pairs of causal attention, summed over the sequences; `window` 0 means unlimited.
   double attended_pairs(std::int64_t window) const;
 };

@@ -41,6 +41,7 @@ void StepBuilder::add(std::span<const std::int32_t> ids, std::int64_t cached,
 }
 
 StepInput StepBuilder::finish() {
+  input_.experts_used = program_.experts_used;
   for (const RopeTable& table : program_.rope_tables) {
     input_.rope.push_back(angles(table, input_.positions));
   }

@@ -26,7 +26,8 @@ void for_each_shape(Test test) {
 }
 
 inline constexpr ops::ActivationKind kKinds[] = {
-    ops::ActivationKind::silu, ops::ActivationKind::gelu, ops::ActivationKind::gelu_tanh};
+    ops::ActivationKind::silu, ops::ActivationKind::gelu, ops::ActivationKind::gelu_tanh,
+    ops::ActivationKind::gelu_quick, ops::ActivationKind::sigmoid};
 
 // x / (1 + e^-u): the exponential is within 2^-21 and its argument u within 6 roundings of its size
 // (the polynomial of gelu_tanh), which becomes a relative error of 6 u 2^-24 of the exponential;
@@ -34,14 +35,16 @@ inline constexpr ops::ActivationKind kKinds[] = {
 // and 1 + erf cancels for negative x: 4 roundings of x absolutely.
 inline double activation_bound(ops::ActivationKind kind, double x, double y) {
   const double root = 0.7978845608;
-  const double u = kind == ops::ActivationKind::silu
-                       ? std::abs(x)
-                       : 2 * root * (std::abs(x) + 0.044715 * std::abs(x * x * x));
+  const double u = kind == ops::ActivationKind::gelu_tanh
+                       ? 2 * root * (std::abs(x) + 0.044715 * std::abs(x * x * x))
+                       : (kind == ops::ActivationKind::gelu_quick ? 1.702 : 1.0) * std::abs(x);
   if (kind == ops::ActivationKind::gelu) return 6 * kUnit * std::abs(x);
   const double relative = std::pow(2.0, -21) + 6 * kUnit * std::min(u, 100.0) + 4 * kUnit;
   // Beyond e^88 the exponential stands still: what is left of y is below |x| / e^88. The
   // reference's own 1 + tanh cancels in double.
-  return relative * std::abs(y) + std::abs(x) * (std::exp(-88.0) + std::pow(2.0, -52));
+  // The sigmoid has 1 where the others have x.
+  const double size = kind == ops::ActivationKind::sigmoid ? 1.0 : std::abs(x);
+  return relative * std::abs(y) + size * (std::exp(-88.0) + std::pow(2.0, -52));
 }
 
 }  // namespace ingot::test

@@ -102,10 +102,22 @@ WeightOperand OpCase::all_experts(TensorId id) const {
   return operand;
 }
 
-WeightOperand OpCase::vector(std::int64_t size, double mean) {
+TensorId OpCase::tensor_of(std::vector<float> data, std::int64_t columns, std::int64_t rows,
+                           std::int64_t experts) {
   Tensor tensor;
-  tensor.columns = size;
-  return whole(add_tensor(tensor, encode(DType::F32, normal_values(random_, size, mean, 0.5))));
+  tensor.columns = columns;
+  tensor.rows = rows;
+  tensor.experts = experts;
+  return add_tensor(tensor, encode(DType::F32, data));
+}
+
+WeightOperand OpCase::vector_of(std::vector<float> data) {
+  const auto size = static_cast<std::int64_t>(data.size());
+  return whole(tensor_of(std::move(data), size, 1));
+}
+
+WeightOperand OpCase::vector(std::int64_t size, double mean) {
+  return vector_of(normal_values(random_, size, mean, 0.5));
 }
 
 StateId OpCase::state(std::int64_t kv_head_count, std::int64_t key_size, std::int64_t value_size) {
@@ -128,6 +140,17 @@ std::int32_t OpCase::rope_table(std::int64_t rotary_size, double magnitude) {
   }
   program_.rope_tables.push_back(std::move(table));
   return static_cast<std::int32_t>(program_.rope_tables.size()) - 1;
+}
+
+ops::Routing OpCase::routing(std::int64_t experts, std::int64_t used) {
+  program_.experts_used = used;
+  ops::Routing out;
+  out.experts = output(used);
+  out.weights = output(used);
+  out.places = output(used);
+  out.tokens = output(1, Rows::assignments);
+  out.offsets = output(experts + 1, Rows::once);
+  return out;
 }
 
 void OpCase::before(Instruction instruction) {
@@ -205,6 +228,7 @@ void OpCase::add_angles(StepInput& input) const {
 StepInput OpCase::prefill(std::size_t sequence) const {
   StepInput input;
   add_sequence(input, sequence, 0, sequences_[sequence].cached);
+  input.experts_used = program_.experts_used;
   add_angles(input);
   return input;
 }
@@ -215,6 +239,7 @@ StepInput OpCase::last_step() const {
     add_sequence(input, s, sequences_[s].cached, sequences_[s].rows);
   }
   add_angles(input);
+  input.experts_used = program_.experts_used;
   input.output_rows = output_rows;
   if (all_outputs) {
     input.output_rows.resize(input.ids.size());
@@ -250,6 +275,7 @@ Recorded OpCase::run(const Device& device, const Instruction& instruction, Value
   const int last = static_cast<int>(built.program->instructions.size()) - 1;
   const std::string& name = built.program->value(out).name;
   (void)run_steps(device, built, [&](const TapEvent& event) {
+    if (tamper) tamper(event);
     if (event.instruction != last || event.name != name) return;
     recorded = {event.rows, event.columns, {event.data.begin(), event.data.end()}};
   });

@@ -71,9 +71,17 @@ class OpCase {
   /// An F32 vector, normally distributed around `mean`.
   WeightOperand vector(std::int64_t size, double mean = 0.0);
 
+  WeightOperand vector_of(std::vector<float> data);
+  /// An F32 tensor of [experts, rows, columns] with this data.
+  TensorId tensor_of(std::vector<float> data, std::int64_t columns, std::int64_t rows,
+                     std::int64_t experts = 1);
+
   StateId state(std::int64_t kv_head_count, std::int64_t key_size, std::int64_t value_size);
   StateId latent_state(std::int64_t latent_size, std::int64_t turned_size);
   std::int32_t rope_table(std::int64_t rotary_size, double magnitude = 1.0);
+
+  /// Values of a routing among `experts`, `used` per token, for a Route to write.
+  ops::Routing routing(std::int64_t experts, std::int64_t used);
 
   /// Adds an instruction that comes before the one under test (StateStore before Attention).
   void before(Instruction instruction);
@@ -84,6 +92,7 @@ class OpCase {
   int threads = 0;                        ///< as CompileOptions::threads
   HostExecutor* host_executor = nullptr;  ///< as CompileOptions::host_executor
   std::vector<std::int32_t> output_rows;  ///< rows of the step that want logits; may be empty
+  Tap tamper;                             ///< sees and may change every value of every step
   bool all_outputs = true;                ///< every row wants logits; else output_rows
 
   /// Runs on the reference and on every other device and compares each element of `out`.

@@ -58,7 +58,7 @@ TEST(Liveness, ValuesThatLiveTogetherNeverShareMemory) {
   const auto lives = lifetimes(small.program);
   const auto end = [&](std::size_t v) {
     const Value& value = small.program.values[v];
-    const auto rows = value.rows == Rows::tokens ? kTokens : kOutputs;
+    const auto rows = count_rows(value.rows, kTokens, kOutputs, small.program.experts_used);
     return plan.offsets[v] + static_cast<std::uint64_t>(rows * value.columns);
   };
   std::uint64_t sum = 0;

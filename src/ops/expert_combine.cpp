@@ -1,0 +1,50 @@
+#include "src/ops/expert_combine.hpp"
+
+#include "src/ops/support.hpp"
+
+namespace ingot::ops {
+
+Operands operands(const ExpertCombine& op) {
+  Operands used;
+  used.reads = {op.in, op.routing.weights, op.routing.places};
+  used.writes = {op.out};
+  return used;
+}
+
+void check(const ExpertCombine& op, const Program& program) {
+  const Value& in = program.value(op.in);
+  const Value& out = program.value(op.out);
+  const Value& weights = program.value(op.routing.weights);
+  require_same_shape(op, program, op.routing.weights, op.routing.places);
+  require(op, weights.rows == Rows::tokens && weights.columns == program.experts_used, weights.name,
+          " should be [tokens, ", program.experts_used, "]");
+  require(op, in.rows == Rows::assignments, in.name, " should have a row per assignment");
+  require(op, out.rows == Rows::tokens && out.columns == in.columns, out.name,
+          " should be [tokens, ", in.columns, "]");
+}
+
+Cost cost(const ExpertCombine& op, const Program& program, const StepShape& shape) {
+  Cost sum = traffic(operands(op), program, shape);
+  sum.flops = 2 * elements(program, shape, op.in);
+  return sum;
+}
+
+void print_attributes(std::ostream&, const ExpertCombine&) {}
+
+void reference(const ExpertCombine& op, ReferenceStep& step) {
+  const Matrix in = step.value(op.in);
+  const Matrix weights = step.value(op.routing.weights);
+  const Matrix places = step.value(op.routing.places);
+  const Matrix out = step.value(op.out);
+  for (std::int64_t t = 0; t < out.rows; ++t) {
+    for (std::size_t c = 0; c < static_cast<std::size_t>(out.columns); ++c) {
+      double sum = 0;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(weights.columns); ++i) {
+        sum += weights.row(t)[i] * in.row(safe_index(places.row(t)[i], in.rows))[c];
+      }
+      out.row(t)[c] = sum;
+    }
+  }
+}
+
+}  // namespace ingot::ops

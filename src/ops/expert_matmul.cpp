@@ -1,0 +1,88 @@
+#include "src/ops/expert_matmul.hpp"
+
+#include <algorithm>
+
+#include "src/ops/matmul.hpp"
+#include "src/ops/support.hpp"
+
+namespace ingot::ops {
+
+Operands operands(const ExpertMatMul& op) {
+  Operands used;
+  used.reads = {op.in, op.routing.tokens, op.routing.offsets};
+  for (const ExpertMatMul::Part& part : op.parts) {
+    used.writes.push_back(part.out);
+    used.weights.push_back(part.weight);
+    if (part.bias) used.weights.push_back(*part.bias);
+  }
+  return used;
+}
+
+void check(const ExpertMatMul& op, const Program& program) {
+  require(op, !op.parts.empty(), "has no weight");
+  const Value& in = program.value(op.in);
+  const std::int64_t experts = program.value(op.routing.offsets).columns - 1;
+  require(op, in.rows == Rows::tokens || in.rows == Rows::assignments, in.name,
+          " should have a row per token or assignment");
+  require(op,
+          program.value(op.routing.tokens).rows == Rows::assignments &&
+              program.value(op.routing.tokens).columns == 1 &&
+              program.value(op.routing.offsets).rows == Rows::once,
+          "is not routed by a Route");
+  for (const ExpertMatMul::Part& part : op.parts) {
+    const Value& out = program.value(part.out);
+    const std::string& name = program.tensor(part.weight.tensor).name;
+    require(op, part.weight.columns.size() == in.columns, name, " has ", part.weight.columns.size(),
+            " columns, ", in.name, " has ", in.columns);
+    require(op, part.weight.experts.size() == experts, name, " has ", part.weight.experts.size(),
+            " experts, the routing ", experts);
+    require(op, out.rows == Rows::assignments && out.columns == part.weight.rows.size(), out.name,
+            " should be [assignments, ", part.weight.rows.size(), "]");
+    if (!part.bias) continue;
+    const Tensor& bias = program.tensor(part.bias->tensor);
+    require(op,
+            bias.type == DType::F32 && part.bias->rows.size() == experts &&
+                part.bias->experts.size() == 1 && part.bias->columns.size() == out.columns,
+            bias.name, " should be F32 [", experts, ", ", out.columns, "]");
+  }
+}
+
+Cost cost(const ExpertMatMul& op, const Program& program, const StepShape& shape) {
+  Cost sum = traffic(operands(op), program, shape);
+  const std::int64_t assignments = rows(program, shape, Rows::assignments);
+  const std::int64_t experts = program.value(op.routing.offsets).columns - 1;
+  for (const ExpertMatMul::Part& part : op.parts) {
+    sum.flops +=
+        2 * elements(program, shape, part.out) * static_cast<double>(part.weight.columns.size());
+  }
+  // Which experts are touched depends on the tokens; this is the most there can be.
+  sum.weight_bytes *=
+      static_cast<double>(std::min(experts, assignments)) / static_cast<double>(experts);
+  return sum;
+}
+
+void print_attributes(std::ostream&, const ExpertMatMul&) {}
+
+void reference(const ExpertMatMul& op, ReferenceStep& step) {
+  const Matrix in = step.value(op.in);
+  const Matrix tokens = step.value(op.routing.tokens);
+  const Matrix offsets = step.value(op.routing.offsets);
+  const bool per_token = step.program().value(op.in).rows == Rows::tokens;
+  std::vector<double> gathered;
+  for (std::int64_t e = 0; e + 1 < offsets.columns; ++e) {
+    const Range rows = expert_rows(offsets.data, e, tokens.rows);
+    if (rows.size() == 0) continue;
+    gathered.clear();
+    for (std::int64_t r = rows.begin; r < rows.end; ++r) {
+      const auto row = in.row(per_token ? safe_index(tokens.data[r], in.rows) : r);
+      gathered.insert(gathered.end(), row.begin(), row.end());
+    }
+    for (const ExpertMatMul::Part& part : op.parts) {
+      const Matrix out = step.value(part.out);
+      multiply(step, part.weight, e, part.bias, e, {gathered.data(), rows.size(), in.columns},
+               {out.row(rows.begin).data(), rows.size(), out.columns});
+    }
+  }
+}
+
+}  // namespace ingot::ops

@@ -1,0 +1,109 @@
+// An OpCase whose tokens have been routed to experts before the operation under test.
+#pragma once
+
+#include "src/device/registry.hpp"
+#include "tests/support/op_case.hpp"
+
+namespace ingot::test {
+
+/// How tokens spread over experts: by chance, or all to the same ones.
+enum class Load { even, hot };
+
+/// What the rows of an input are.
+enum class Order { tokens, grouped };
+
+class ExpertCase : public OpCase {
+ public:
+  ExpertCase(std::int64_t rows, std::int64_t experts, std::int64_t used, Load load)
+      : OpCase({{0, rows}}, static_cast<std::uint32_t>(rows + experts)), experts_(experts) {
+    route_.logits = load == Load::even ? input(experts, 2.0) : hot_logits(rows);
+    route_.used = used;
+    route_.out = routing(experts, used);
+    const Device& reference = find_device("reference");
+    tokens_ = run(reference, route_, route_.out.tokens);
+    offsets_ = run(reference, route_, route_.out.offsets);
+    weights_ = run(reference, route_, route_.out.weights);
+    places_ = run(reference, route_, route_.out.places);
+    before(route_);
+  }
+
+  std::int64_t experts() const { return experts_; }
+  std::int64_t used() const { return route_.used; }
+  const ops::Routing& routed() const { return route_.out; }
+
+  std::int64_t token_of(std::int64_t row) const {
+    return static_cast<std::int64_t>(tokens_.at(row, 0));
+  }
+  std::int64_t expert_of(std::int64_t row) const {
+    std::int64_t expert = 0;
+    while (offsets_.at(0, expert + 1) <= static_cast<float>(row)) ++expert;
+    return expert;
+  }
+  std::int64_t rows_of(std::int64_t expert) const {
+    return static_cast<std::int64_t>(offsets_.at(0, expert + 1) - offsets_.at(0, expert));
+  }
+  float weight(std::int64_t token, std::int64_t rank) const { return weights_.at(token, rank); }
+  std::int64_t place(std::int64_t token, std::int64_t rank) const {
+    return static_cast<std::int64_t>(places_.at(token, rank));
+  }
+
+  /// Rows per token; `source()` is them.
+  ValueId source() const { return source_; }
+
+  /// The rows of `source`, each once per expert of its token and in grouped order: every expert
+  /// multiplies with the identity, which is exact.
+  ValueId grouped(std::int64_t columns) {
+    source_ = input(columns);
+    std::vector<float> data(static_cast<std::size_t>(experts_ * columns * columns), 0.0F);
+    for (std::int64_t i = 0; i < experts_ * columns; ++i) {
+      data[static_cast<std::size_t>(i * columns + i % columns)] = 1.0F;
+    }
+    ops::ExpertMatMul copy;
+    copy.in = source_;
+    copy.routing = route_.out;
+    copy.parts.push_back({all(tensor_of(std::move(data), columns, columns, experts_)), std::nullopt,
+                          output(columns, Rows::assignments)});
+    before(copy);
+    return copy.parts.front().out;
+  }
+
+  /// An ExpertMatMul without parts.
+  ops::ExpertMatMul expert_matmul(std::int64_t columns, Order order) {
+    ops::ExpertMatMul op;
+    op.routing = route_.out;
+    if (order == Order::grouped) {
+      op.in = grouped(columns);
+    } else {
+      op.in = source_ = input(columns);
+    }
+    return op;
+  }
+
+  /// All experts of a tensor.
+  WeightOperand all(TensorId id) const {
+    WeightOperand weight = whole(id);
+    weight.experts = {0, experts_};
+    return weight;
+  }
+  /// An F32 bias for each expert.
+  WeightOperand all_biases(std::int64_t size) { return whole(tensor(DType::F32, size, experts_)); }
+
+ private:
+  ValueId hot_logits(std::int64_t rows) {
+    std::vector<float> logits;
+    for (std::int64_t i = 0; i < rows * experts_; ++i) {
+      logits.push_back(static_cast<float>(-(i % experts_)));
+    }
+    return input_of(experts_, std::move(logits));
+  }
+
+  std::int64_t experts_;
+  ops::Route route_;
+  ValueId source_;
+  Recorded tokens_;
+  Recorded offsets_;
+  Recorded weights_;
+  Recorded places_;
+};
+
+}  // namespace ingot::test
