@@ -47,7 +47,11 @@ struct ModelSpec {
   double rope_base = 10000.0;
   std::int64_t rotary_size = 0;  ///< columns of a head that turn
   RopeScaling rope_scaling;
+  std::int64_t expert_count = 0;              ///< per layer; 0: no experts
+  std::int64_t expert_used_count = 0;         ///< experts a token uses
+  std::int64_t expert_feed_forward_size = 0;  ///< of one expert
   std::uint64_t parameter_count = 0;
+  std::uint64_t active_parameter_count = 0;  ///< without the experts that a token does not use
 };
 
 /// What a caller may decide about a model before its program is written.

@@ -28,14 +28,16 @@ Program build_program(const ModelSpec& spec, const GgufFile& file, const RunOpti
 
 // One function per file of this folder; a spec reader where the file has keys of its own.
 Program build_gemma3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
+Program build_gpt_oss(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_granite(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_llama(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_olmo2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_phi3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 ModelSpec read_phi3_spec(const GgufFile& file);
 Program build_qwen2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
-
+Program build_qwen2moe(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_qwen3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
+Program build_qwen3moe(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_starcoder2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 
 }  // namespace ingot

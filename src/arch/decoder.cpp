@@ -70,6 +70,35 @@ RopeScaling read_scaling(const GgufFile& file, const SpecReader& read, std::int6
   return scaling;
 }
 
+void read_experts(const GgufFile& file, const SpecReader& read, ModelSpec& spec) {
+  if (file.get_or<std::int64_t>(read.key("expert_count"), 0) == 0) return;
+  spec.expert_count = read.positive("expert_count");
+  spec.expert_used_count = read.positive("expert_used_count");
+  spec.expert_feed_forward_size =
+      read.positive_or("expert_feed_forward_length", spec.feed_forward_size);
+  if (spec.expert_used_count > spec.expert_count) {
+    fail(ErrorCode::bad_file, file.path(), ": key ", read.key("expert_used_count"), " is ",
+         spec.expert_used_count, ", more than the ", spec.expert_count, " experts there are");
+  }
+}
+
+// Tensors of experts are named so in every architecture: ffn_gate_exps, ffn_down_exps ...
+bool is_of_experts(const GgufTensor& tensor) {
+  return tensor.name.find("_exps.") != std::string::npos;
+}
+
+void count_parameters(const GgufFile& file, ModelSpec& spec) {
+  for (const GgufTensor& tensor : file.tensors()) {
+    const auto count = static_cast<std::uint64_t>(tensor.element_count());
+    spec.parameter_count += count;
+    // Whole experts, so the division is exact in any file whose shapes are right.
+    spec.active_parameter_count += is_of_experts(tensor) && spec.expert_count > 0
+                                       ? count / static_cast<std::uint64_t>(spec.expert_count) *
+                                             static_cast<std::uint64_t>(spec.expert_used_count)
+                                       : count;
+  }
+}
+
 }  // namespace
 
 std::string arch_key(const GgufFile& file, std::string_view name) {
@@ -120,6 +149,12 @@ ModelSpec read_decoder_spec(const GgufFile& file) {
   return read_decoder_spec(file, {});
 }
 
+ModelSpec read_expert_decoder_spec(const GgufFile& file) {
+  SpecTraits traits;
+  traits.knows_experts = true;
+  return read_decoder_spec(file, traits);
+}
+
 ModelSpec read_decoder_spec(const GgufFile& file, const SpecTraits& traits) {
   const SpecReader read(file);
   ModelSpec spec;
@@ -151,15 +186,13 @@ ModelSpec read_decoder_spec(const GgufFile& file, const SpecTraits& traits) {
     fail(ErrorCode::bad_file, file.path(), ": norm epsilon ", spec.norm_epsilon, " or RoPE base ",
          spec.rope_base, " makes no sense");
   }
-  const auto experts = file.get_or<std::int64_t>(read.key("expert_count"), 0);
-  if (experts > 0) {
-    read.refuse("a ", spec.architecture, " model with ", experts,
-                " experts; mixtures of experts are not supported yet");
+  read_experts(file, read, spec);
+  if (spec.expert_count > 0 && !traits.knows_experts) {
+    read.refuse("a ", spec.architecture, " model with ", spec.expert_count,
+                " experts; this architecture is known without experts only");
   }
   spec.vocabulary_size = file.tensor("token_embd.weight").rows();
-  for (const GgufTensor& tensor : file.tensors()) {
-    spec.parameter_count += static_cast<std::uint64_t>(tensor.element_count());
-  }
+  count_parameters(file, spec);
   return spec;
 }
 
@@ -219,8 +252,10 @@ ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t la
   b.state_store(key, qkv[2], state);
   const double scale =
       traits.scale > 0 ? traits.scale : 1.0 / std::sqrt(static_cast<double>(spec.key_size));
+  std::optional<WeightOperand> sinks;
+  if (traits.sinks) sinks = b.vector(name("attn_sinks.weight"), spec.head_count);
   const ValueId mixed =
-      b.attention(name("attention"), query, state, spec.head_count, scale, traits.window);
+      b.attention(name("attention"), query, state, spec.head_count, scale, traits.window, sinks);
   return b.matmul(name("attention_out"), mixed,
                   b.linear(name("attn_output"), spec.hidden_size, spec.head_count * spec.value_size,
                            traits.output_bias));

@@ -20,8 +20,11 @@ ModelSpec read_decoder_spec(const GgufFile& file);
 /// What an architecture's file knows to do beyond that.
 struct SpecTraits {
   bool knows_longrope = false;  ///< else RoPE scaling "longrope" is refused
+  bool knows_experts = false;   ///< else a file with experts is refused
 };
 ModelSpec read_decoder_spec(const GgufFile& file, const SpecTraits& traits);
+/// For architectures that know experts and nothing else beyond the common keys.
+ModelSpec read_expert_decoder_spec(const GgufFile& file);
 
 /// The key as a number in [low, high], or `fallback` when it is absent. Error bad_file naming it.
 double real_key(const GgufFile& file, std::string_view name, double fallback, double low,
@@ -56,6 +59,7 @@ struct AttentionTraits {
   double scale = 0;         ///< of the scores; 0: 1 / sqrt(key size)
   bool rotates = true;      ///< false: positions are not encoded at all
   bool fused_qkv = false;   ///< q, k and v lie one under the other in attn_qkv
+  bool sinks = false;       ///< attn_sinks: one more logit per head
 };
 
 /// Causal self-attention: q, k, v = W x; normalise and rotate q, k; store k, v; attend; project

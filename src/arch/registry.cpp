@@ -7,12 +7,15 @@ namespace ingot {
 const std::vector<Architecture>& all_architectures() {
   static const std::vector<Architecture> all = {
       {"gemma3", read_decoder_spec, build_gemma3},
+      {"gpt-oss", read_expert_decoder_spec, build_gpt_oss},
       {"granite", read_decoder_spec, build_granite},
-      {"llama", read_decoder_spec, build_llama},
+      {"llama", read_expert_decoder_spec, build_llama},
       {"olmo2", read_decoder_spec, build_olmo2},
       {"phi3", read_phi3_spec, build_phi3},
       {"qwen2", read_decoder_spec, build_qwen2},
+      {"qwen2moe", read_expert_decoder_spec, build_qwen2moe},
       {"qwen3", read_decoder_spec, build_qwen3},
+      {"qwen3moe", read_expert_decoder_spec, build_qwen3moe},
       {"starcoder2", read_decoder_spec, build_starcoder2},
   };
   return all;

@@ -12,10 +12,12 @@
 
 namespace ingot::test {
 
-/// Relative errors |y - g| / |g| in Euclidean norms: of everything, and of the worst row.
+/// Relative errors |y - g| / |g| in Euclidean norms: of everything, of the worst and the middle
+/// row.
 struct RelativeError {
   double whole = 0;
   double worst_row = 0;
+  double median_row = 0;
 };
 
 inline RelativeError relative_error(std::span<const float> y, std::span<const float> golden,
@@ -24,7 +26,8 @@ inline RelativeError relative_error(std::span<const float> y, std::span<const fl
   double difference = 0;
   double size = 0;
   EXPECT_EQ(y.size(), golden.size());
-  if (y.size() != golden.size()) return {1e30, 1e30};
+  if (y.size() != golden.size()) return {1e30, 1e30, 1e30};
+  std::vector<double> rows;
   for (std::size_t row = 0; row < y.size(); row += columns) {
     double row_difference = 0;
     double row_size = 0;
@@ -38,8 +41,12 @@ inline RelativeError relative_error(std::span<const float> y, std::span<const fl
     // A NaN compares false everywhere: let it be the worst.
     const double ratio = std::sqrt(row_difference / row_size);
     if (!(ratio <= error.worst_row)) error.worst_row = ratio;
+    rows.push_back(ratio);
   }
   error.whole = std::sqrt(difference / size);
+  const auto middle = rows.begin() + std::ssize(rows) / 2;
+  std::nth_element(rows.begin(), middle, rows.end());
+  error.median_row = *middle;
   return error;
 }
 
