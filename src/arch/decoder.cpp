@@ -70,8 +70,14 @@ RopeScaling read_scaling(const GgufFile& file, const SpecReader& read, std::int6
   return scaling;
 }
 
-void read_experts(const GgufFile& file, const SpecReader& read, ModelSpec& spec) {
-  if (file.get_or<std::int64_t>(read.key("expert_count"), 0) == 0) return;
+void read_experts(const GgufFile& file, const SpecReader& read, ModelSpec& spec,
+                  bool knows_experts) {
+  const auto count = file.get_or<std::int64_t>(read.key("expert_count"), 0);
+  if (count == 0) return;
+  if (!knows_experts) {
+    read.refuse("a ", spec.architecture, " model with ", count,
+                " experts; this architecture is known without experts only");
+  }
   spec.expert_count = read.positive("expert_count");
   spec.expert_used_count = read.positive("expert_used_count");
   spec.expert_feed_forward_size =
@@ -186,11 +192,7 @@ ModelSpec read_decoder_spec(const GgufFile& file, const SpecTraits& traits) {
     fail(ErrorCode::bad_file, file.path(), ": norm epsilon ", spec.norm_epsilon, " or RoPE base ",
          spec.rope_base, " makes no sense");
   }
-  read_experts(file, read, spec);
-  if (spec.expert_count > 0 && !traits.knows_experts) {
-    read.refuse("a ", spec.architecture, " model with ", spec.expert_count,
-                " experts; this architecture is known without experts only");
-  }
+  read_experts(file, read, spec, traits.knows_experts);
   spec.vocabulary_size = file.tensor("token_embd.weight").rows();
   count_parameters(file, spec);
   return spec;
