@@ -20,7 +20,7 @@ double norm(std::span<const float> row) {
 
 // Sums of squares of each column of a weight.
 std::vector<double> column_squares(const Program& program, const Weights& weights,
-                                   const WeightOperand& operand, std::int64_t expert) {
+                                   const WeightOperand& operand, std::int64_t expert = 0) {
   std::vector<double> squares(static_cast<std::size_t>(operand.columns.size()), 0.0);
   std::vector<float> row(squares.size());
   for (std::int64_t r = 0; r < operand.rows.size(); ++r) {

@@ -61,8 +61,8 @@ class ExpertCase : public OpCase {
     ops::ExpertMatMul copy;
     copy.in = source_;
     copy.routing = route_.out;
-    copy.parts.push_back({all(tensor_of(std::move(data), columns, columns, experts_)), std::nullopt,
-                          output(columns, Rows::assignments)});
+    copy.parts.push_back({all_experts(tensor_of(std::move(data), columns, columns, experts_)),
+                          std::nullopt, output(columns, Rows::assignments)});
     before(copy);
     return copy.parts.front().out;
   }
@@ -79,12 +79,6 @@ class ExpertCase : public OpCase {
     return op;
   }
 
-  /// All experts of a tensor.
-  WeightOperand all(TensorId id) const {
-    WeightOperand weight = whole(id);
-    weight.experts = {0, experts_};
-    return weight;
-  }
   /// An F32 bias for each expert.
   WeightOperand all_biases(std::int64_t size) { return whole(tensor(DType::F32, size, experts_)); }
 

@@ -51,7 +51,7 @@ TEST_P(ExpertMatMulFormatTest, MatchesTheReferenceForFewAndManyRowsOfAnExpert) {
                      (order == Order::grouped ? ", grouped" : ", by token"));
         ExpertCase c(rows, 5, 2, load);
         ops::ExpertMatMul op = c.expert_matmul(2 * block, order);
-        op.parts.push_back({c.all(c.tensor(GetParam(), 2 * block, 19, 5)), c.all_biases(19),
+        op.parts.push_back({c.all_experts(c.tensor(GetParam(), 2 * block, 19, 5)), c.all_biases(19),
                             c.output(19, Rows::assignments)});
         expect_products(c, op);
       }
@@ -69,8 +69,8 @@ TEST(ExpertMatMulTest, SharesItsInputAmongParts) {
     ops::ExpertMatMul op = c.expert_matmul(512, Order::tokens);
     for (const DType type : {DType::Q4_K, DType::F16, DType::Q6_K, DType::F32}) {
       const std::int64_t out = type == DType::Q4_K ? 300 : 33;
-      op.parts.push_back(
-          {c.all(c.tensor(type, 512, out, 4)), std::nullopt, c.output(out, Rows::assignments)});
+      op.parts.push_back({c.all_experts(c.tensor(type, 512, out, 4)), std::nullopt,
+                          c.output(out, Rows::assignments)});
     }
     expect_products(c, op);
   }
@@ -81,7 +81,7 @@ TEST(ExpertMatMulTest, UsesExactlyTheRowsItNames) {
   for (const std::int64_t rows : {2, 25}) {
     ExpertCase c(rows, 3, 1, Load::even);
     ops::ExpertMatMul op = c.expert_matmul(64, Order::tokens);
-    WeightOperand fused = c.all(c.tensor(DType::Q8_0, 64, 50, 3));
+    WeightOperand fused = c.all_experts(c.tensor(DType::Q8_0, 64, 50, 3));
     fused.rows = {20, 50};
     op.parts.push_back({fused, std::nullopt, c.output(30, Rows::assignments)});
     expect_products(c, op);
@@ -94,8 +94,8 @@ TEST(ExpertMatMulTest, AHotExpertIsSharedAmongThreads) {
     ExpertCase c(300, 64, 1, Load::hot);
     c.threads = threads;
     ops::ExpertMatMul op = c.expert_matmul(256, Order::tokens);
-    op.parts.push_back(
-        {c.all(c.tensor(DType::Q4_0, 256, 64, 64)), std::nullopt, c.output(64, Rows::assignments)});
+    op.parts.push_back({c.all_experts(c.tensor(DType::Q4_0, 256, 64, 64)), std::nullopt,
+                        c.output(64, Rows::assignments)});
     expect_products(c, op);
   }
 }
@@ -104,8 +104,8 @@ TEST(ExpertMatMulTest, AHotExpertIsSharedAmongThreads) {
 TEST(ExpertMatMulTest, CostsOnlyTheExpertsThatCanBeTouched) {
   ExpertCase c(1, 8, 2, Load::even);
   ops::ExpertMatMul op = c.expert_matmul(32, Order::tokens);
-  op.parts.push_back(
-      {c.all(c.tensor(DType::F32, 32, 10, 8)), std::nullopt, c.output(10, Rows::assignments)});
+  op.parts.push_back({c.all_experts(c.tensor(DType::F32, 32, 10, 8)), std::nullopt,
+                      c.output(10, Rows::assignments)});
   const double expert_bytes = 32 * 10 * 4;
   StepShape shape;
   shape.sequences = {{1, 0}};
@@ -121,8 +121,8 @@ TEST(ExpertMatMulTest, CostsOnlyTheExpertsThatCanBeTouched) {
 TEST(ExpertMatMulTest, AnyRoutingStaysInBounds) {
   ExpertCase c(20, 4, 2, Load::even);
   ops::ExpertMatMul op = c.expert_matmul(64, Order::tokens);
-  op.parts.push_back(
-      {c.all(c.tensor(DType::Q8_0, 64, 16, 4)), std::nullopt, c.output(16, Rows::assignments)});
+  op.parts.push_back({c.all_experts(c.tensor(DType::Q8_0, 64, 16, 4)), std::nullopt,
+                      c.output(16, Rows::assignments)});
   for (const float garbage : {-1.0F, 1e30F, 19.5F, std::nanf("")}) {
     c.tamper = [garbage](const TapEvent& event) {
       if (event.instruction > 2) return;  // inputs and routing
