@@ -271,14 +271,79 @@ def deepseek3(name, tokens, split):
             plain_layer(w, weights, i, {
                 "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"})
             continue
-        w.tensor(f"blk.{i}.ffn_gate_inp.weight", weights[f"{mlp}.gate.weight"])
         w.tensor(f"blk.{i}.exp_probs_b.bias", weights[f"{mlp}.gate.e_score_correction_bias"])
-        gate_up = weights[f"{mlp}.experts.gate_up_proj"]  # [expert, gate over up, hidden]
-        w.tensor(f"blk.{i}.ffn_gate_exps.weight", gate_up[:, :24])
-        w.tensor(f"blk.{i}.ffn_up_exps.weight", gate_up[:, 24:])
-        w.tensor(f"blk.{i}.ffn_down_exps.weight", weights[f"{mlp}.experts.down_proj"])
+        expert_layer(w, mlp, i, weights, 24)
         for part in ("gate", "up", "down"):
             w.tensor(f"blk.{i}.ffn_{part}_shexp.weight", weights[f"{mlp}.shared_experts.{part}_proj.weight"])
+    w.close()
+    save(name, model, tokens)
+
+
+def expert_layer(w, mlp, i, weights, size):
+    w.tensor(f"blk.{i}.ffn_gate_inp.weight", weights[f"{mlp}.gate.weight"])
+    gate_up = weights[f"{mlp}.experts.gate_up_proj"]  # [expert, gate over up, hidden]
+    w.tensor(f"blk.{i}.ffn_gate_exps.weight", gate_up[:, :size])
+    w.tensor(f"blk.{i}.ffn_up_exps.weight", gate_up[:, size:])
+    w.tensor(f"blk.{i}.ffn_down_exps.weight", weights[f"{mlp}.experts.down_proj"])
+
+
+def mixtral(name, tokens):
+    config = transformers.MixtralConfig(
+        vocab_size=VOCABULARY, hidden_size=48, intermediate_size=32, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, rms_norm_eps=1e-5, num_local_experts=8,
+        num_experts_per_tok=2, sliding_window=None, tie_word_embeddings=False,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})
+    model = exactly(transformers.MixtralForCausalLM, config, 5)
+    weights = weights_of(model)
+    w = Writer(name, "llama", config)
+    w.integer("rope.dimension_count", 12)
+    w.real("rope.freq_base", 1000000.0)
+    w.integer("expert_count", 8)
+    w.integer("expert_used_count", 2)
+    w.tensor("token_embd.weight", weights["model.embed_tokens.weight"])
+    w.tensor("output.weight", weights["lm_head.weight"])
+    w.tensor("output_norm.weight", weights["model.norm.weight"])
+    for i in range(config.num_hidden_layers):
+        for part, heads in (("q", 4), ("k", 2)):
+            source = weights[f"model.layers.{i}.self_attn.{part}_proj.weight"]
+            w.tensor(f"blk.{i}.attn_{part}.weight", norm_pairs(source, heads))
+        plain_layer(w, weights, i, {
+            "attn_norm": "input_layernorm", "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
+            "ffn_norm": "post_attention_layernorm"})
+        expert_layer(w, f"model.layers.{i}.mlp", i, weights, 32)
+    w.close()
+    save(name, model, tokens)
+
+
+def qwen2moe(name, tokens):
+    config = transformers.Qwen2MoeConfig(
+        vocab_size=VOCABULARY, hidden_size=48, intermediate_size=112, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=4, max_position_embeddings=128, rms_norm_eps=1e-6, moe_intermediate_size=24,
+        shared_expert_intermediate_size=80, num_experts=6, num_experts_per_tok=3, norm_topk_prob=False,
+        decoder_sparse_step=1, mlp_only_layers=[], use_sliding_window=False, qkv_bias=True,
+        tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})
+    model = exactly(transformers.Qwen2MoeForCausalLM, config, 6)
+    weights = weights_of(model)
+    w = Writer(name, "qwen2moe", config)
+    w.real("rope.freq_base", 1000000.0)
+    w.integer("expert_count", 6)
+    w.integer("expert_used_count", 3)
+    w.integer("expert_feed_forward_length", 24)
+    w.integer("expert_shared_feed_forward_length", 80)
+    w.tensor("token_embd.weight", weights["model.embed_tokens.weight"])
+    w.tensor("output.weight", weights["lm_head.weight"])
+    w.tensor("output_norm.weight", weights["model.norm.weight"])
+    for i in range(config.num_hidden_layers):
+        plain_layer(w, weights, i, {
+            "attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
+            "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "ffn_norm": "post_attention_layernorm"})
+        for part in "qkv":
+            w.tensor(f"blk.{i}.attn_{part}.bias", weights[f"model.layers.{i}.self_attn.{part}_proj.bias"])
+        mlp = f"model.layers.{i}.mlp"
+        expert_layer(w, mlp, i, weights, 24)
+        w.tensor(f"blk.{i}.ffn_gate_inp_shexp.weight", weights[f"{mlp}.shared_expert_gate.weight"].reshape(-1))
+        for part in ("gate", "up", "down"):
+            w.tensor(f"blk.{i}.ffn_{part}_shexp.weight", weights[f"{mlp}.shared_expert.{part}_proj.weight"])
     w.close()
     save(name, model, tokens)
 
@@ -294,6 +359,8 @@ MODELS = {
         num_key_value_heads=1, head_dim=16, query_pre_attn_scalar=8, sliding_window=13),
     "phi3": phi3,
     "deepseek3": lambda name, tokens: deepseek3(name, tokens, split=False),
+    "mixtral": mixtral,
+    "qwen2moe": qwen2moe,
     "deepseek3-split": lambda name, tokens: deepseek3(name, tokens, split=True),
 }
 

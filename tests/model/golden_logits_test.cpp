@@ -72,14 +72,18 @@ TEST_P(ArchitectureTest, ACacheOfFewerBitsCostsLittle) {
   Session half(load(DType::F16));
   const auto half_error =
       relative_error(all_logits(half, half.open(), tokens), golden, kVocabulary);
-  EXPECT_LE(half_error.worst_row, 2e-3 * depth);
   const auto executable = load(DType::Q8_0);
   Session eight(executable);
   const auto error = relative_error(all_logits(eight, eight.open(), tokens), golden, kVocabulary);
-  // With experts, half a percent flips the choice of some token, and with it a row: the middle row
-  // shows the rounding itself, which enters an expert's weight as well as its input.
-  const bool experts = executable->model()->spec().expert_count > 0;
-  EXPECT_LE(experts ? error.median_row / 2 : error.whole, 2e-2 * depth);
+  if (executable->model()->spec().expert_count == 0) {
+    EXPECT_LE(half_error.worst_row, 2e-3 * depth);
+    EXPECT_LE(error.whole, 2e-2 * depth);
+  } else {
+    // A rounding can flip the choice of an expert, and with it a row: the middle row shows the
+    // rounding itself, which enters an expert's weight as well as its input.
+    EXPECT_LE(half_error.median_row, 2 * 2e-3 * depth);
+    EXPECT_LE(error.median_row, 2 * 2e-2 * depth);
+  }
 }
 
 template <class Info>
@@ -94,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Combine(::testing::Values("llama", "llama-linear-rope", "llama3-rope-factors",
                                          "qwen2", "qwen3", "starcoder2", "starcoder2-window",
                                          "olmo2", "olmo3", "granite", "gemma3", "gemma3-62-layers",
-                                         "phi3", "qwen3moe", "gpt-oss"),
+                                         "phi3", "mixtral", "qwen2moe", "qwen3moe", "gpt-oss"),
                        ::testing::Values(DeviceBound{"reference", 1e-5}, DeviceBound{"cpu", 1e-4})),
     [](const auto& parameter) { return case_name(parameter); });
 

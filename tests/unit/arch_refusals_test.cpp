@@ -2,6 +2,9 @@
 // text that looks right.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <stdexcept>
+
 #include "src/arch/architecture.hpp"
 #include "tests/support/changed_model.hpp"
 
@@ -100,6 +103,83 @@ TEST(LongRope, CannotBeAskedOfAModelWithoutFactors) {
   options.rope_scaling = RopeScaling{.kind = RopeScaling::Kind::longrope};
   EXPECT_THROW(program_of(changed_model("llama", {}), options), Error);
   EXPECT_NO_THROW(program_of(changed_model("phi3", {}), options));
+}
+
+// Experts that cannot be chosen, or tensors that are not those of the stated experts.
+TEST(Experts, CountsThatMakeNoSenseAreNamed) {
+  for (const std::string model : {"qwen3moe", "gpt-oss", "qwen2moe"}) {
+    const auto count = [&model](const std::string& key, std::uint32_t value) {
+      return with(model + "." + key, value);
+    };
+    expect_refused(model, count("expert_used_count", 9), "expert_used_count is 9");
+    expect_refused(model, count("expert_used_count", 0), "expert_used_count is 0");
+    expect_refused(model, without(model + ".expert_used_count"), "expert_used_count");
+    expect_refused(model, count("expert_count", 0), "expert_count");
+    expect_refused(model, count("expert_count", 0x80000000U), "expert_count is 2147483648");
+    expect_refused(model, with(model + ".expert_count", std::int32_t{-1}), "expert_count is -1");
+    expect_refused(model, count("expert_count", 16), "blk.0.ffn_gate_inp.weight");
+    expect_refused(model, count("expert_feed_forward_length", 7), "blk.0.ffn_gate_exps.weight");
+  }
+}
+
+TEST(Experts, MissingOrCutTensorsAreNamed) {
+  for (const std::string model : {"mixtral", "qwen2moe", "qwen3moe", "gpt-oss"}) {
+    for (const std::string tensor : {"ffn_gate_inp.weight", "ffn_gate_exps.weight",
+                                     "ffn_up_exps.weight", "ffn_down_exps.weight"}) {
+      const std::string name = "blk.1." + tensor;
+      expect_refused(model, {.without_tensors = {name}}, name);
+      // What is cut of a tensor of three dimensions is the second one.
+      if (tensor.find("exps") == std::string::npos) {
+        expect_refused(model, {.half_rows = {name}}, name);
+      }
+    }
+  }
+  expect_refused("gpt-oss", {.without_tensors = {"blk.2.attn_sinks.weight"}}, "attn_sinks");
+  expect_refused("gpt-oss", {.without_tensors = {"blk.2.ffn_up_exps.bias"}}, "ffn_up_exps.bias");
+  expect_refused("gpt-oss", {.without_tensors = {"blk.2.ffn_gate_inp.bias"}}, "ffn_gate_inp.bias");
+  expect_refused("qwen2moe", {.without_tensors = {"blk.0.ffn_gate_inp_shexp.weight"}},
+                 "ffn_gate_inp_shexp");
+  expect_refused("qwen2moe", with("qwen2moe.expert_shared_feed_forward_length", std::uint32_t{81}),
+                 "ffn_gate_shexp");
+}
+
+TEST(Experts, GatingThatIsNotKnownIsNamed) {
+  expect_refused("qwen3moe", with("qwen3moe.expert_gating_func", std::uint32_t{4}),
+                 "expert_gating_func is 4");
+  expect_refused("qwen3moe", with("qwen3moe.expert_weights_scale", std::nanf("")),
+                 "expert_weights_scale");
+  expect_refused("qwen3moe", with("qwen3moe.expert_group_count", std::uint32_t{3}), "groups");
+  const ModelChanges one_of_eight = {.metadata = [](GgufWriter& writer) {
+    writer.set("qwen3moe.expert_group_count", std::uint32_t{8});
+    writer.set("qwen3moe.expert_group_used_count", std::uint32_t{1});
+  }};
+  expect_refused("qwen3moe", one_of_eight, "3 of 8 experts cannot be chosen from 1 of 8 groups");
+}
+
+const ops::Route& first_route(const Program& program) {
+  for (const Instruction& instruction : program.instructions) {
+    if (const auto* route = std::get_if<ops::Route>(&instruction)) return *route;
+  }
+  throw std::logic_error("the program has no route");
+}
+
+// What a file says about the choice counts over what the architecture assumes.
+TEST(Experts, AFileDecidesHowItsExpertsAreChosen) {
+  const ops::Route silent = first_route(program_of(changed_model("qwen2moe", {})));
+  EXPECT_EQ(silent.gate, ops::Gate::softmax);
+  EXPECT_FALSE(silent.normalise);
+  const ops::Route told = first_route(
+      program_of(changed_model("qwen2moe", {.metadata = [](GgufWriter& writer) {
+                                 writer.set("qwen2moe.expert_weights_norm", true);
+                                 writer.set("qwen2moe.expert_weights_scale", 2.5F);
+                                 writer.set("qwen2moe.expert_gating_func", std::uint32_t{2});
+                               }})));
+  EXPECT_EQ(told.gate, ops::Gate::sigmoid);
+  EXPECT_TRUE(told.normalise);
+  EXPECT_EQ(told.scale, 2.5);
+  EXPECT_TRUE(first_route(program_of(changed_model(
+                              "qwen2moe", with("qwen2moe.expert_gating_func", std::uint32_t{3}))))
+                  .normalise);
 }
 
 }  // namespace
