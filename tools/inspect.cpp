@@ -91,6 +91,11 @@ std::string describe_spec(const ModelSpec& spec) {
         ", YaRN scaling " + fixed(scaling.factor, 2) + " from " + number(scaling.original_context);
   }
   text += line("rope", rope);
+  if (spec.expert_count > 0) {
+    text += line("experts", number(spec.expert_count) + " per layer, feed-forward " +
+                                number(spec.expert_feed_forward_size) + ", each token uses " +
+                                number(spec.expert_used_count));
+  }
   text += line("context", number(spec.context_length) + " tokens");
   return text;
 }
@@ -161,6 +166,37 @@ std::string describe_tensors(const GgufFile& file) {
   return text;
 }
 
+/// One sentence for somebody who only wants to know what the file is good for.
+std::string in_short(const Findings& findings) {
+  const GgufFile& file = *findings.file;
+  const ModelSpec& spec = findings.model->spec();
+  std::map<std::string, std::uint64_t> bytes_of;
+  std::uint64_t bytes = 0;
+  for (const GgufTensor& tensor : file.tensors()) {
+    bytes_of[type_name(tensor)] += tensor.data.size();
+    bytes += tensor.data.size();
+  }
+  const auto most = std::max_element(bytes_of.begin(), bytes_of.end(),
+                                     [](auto& a, auto& b) { return a.second < b.second; });
+  std::string text =
+      "a " + spec.family + " model of " + human_count(spec.parameter_count) + " parameters";
+  if (spec.expert_count > 0) {
+    text += ", " + human_count(spec.active_parameter_count) + " active per token";
+  }
+  if (most != bytes_of.end()) {
+    text += ", mostly " + most->first + " (" +
+            fixed(8 * static_cast<double>(bytes) / static_cast<double>(spec.parameter_count), 2) +
+            " bits each)";
+  }
+  text += ", for " + std::to_string(spec.context_length) + " tokens of context";
+  if (findings.tokenizer) {
+    const FimTokens& fim = findings.tokenizer->fim();
+    text += fim.prefix && fim.suffix ? ", fills in the middle" : ", cannot fill in the middle";
+  }
+  const bool chats = file.find("tokenizer.chat_template") != nullptr;
+  return text + (chats ? ", has a chat template" : ", has no chat template");
+}
+
 std::string summary(const Findings& findings) {
   const GgufFile& file = *findings.file;
   std::string text = line("file", file.path() + ", GGUF version " + std::to_string(file.version()) +
@@ -168,11 +204,19 @@ std::string summary(const Findings& findings) {
   const auto name = file.get_or("general.name", "");
   if (!name.empty()) text += line("name", name);
   text += line("architecture", file.get_or("general.architecture", "not named"));
+  if (findings.model) text += line("in short", in_short(findings));
   std::uint64_t parameters = 0;
   for (const GgufTensor& tensor : file.tensors()) {
     parameters += static_cast<std::uint64_t>(tensor.element_count());
   }
-  if (parameters != 0) text += line("parameters", human_count(parameters));
+  if (parameters != 0) {
+    std::string count = human_count(parameters);
+    if (findings.model && findings.model->spec().expert_count > 0) {
+      count +=
+          ", of which a token uses " + human_count(findings.model->spec().active_parameter_count);
+    }
+    text += line("parameters", count);
+  }
   if (findings.model) text += describe_spec(findings.model->spec());
   if (!findings.cache_bytes_per_token.empty()) {
     std::string cache;
@@ -205,7 +249,12 @@ nlohmann::ordered_json json(const Findings& findings) {
                        {"norm_epsilon", spec.norm_epsilon},
                        {"rope_base", spec.rope_base},
                        {"rotary_size", spec.rotary_size},
-                       {"parameter_count", spec.parameter_count}};
+                       {"family", spec.family},
+                       {"expert_count", spec.expert_count},
+                       {"expert_used_count", spec.expert_used_count},
+                       {"expert_feed_forward_size", spec.expert_feed_forward_size},
+                       {"parameter_count", spec.parameter_count},
+                       {"active_parameter_count", spec.active_parameter_count}};
   }
   if (!findings.cache_bytes_per_token.empty()) {
     nlohmann::ordered_json& cache = result["cache_bytes_per_token"];

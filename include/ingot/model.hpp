@@ -34,6 +34,7 @@ struct RopeScaling {
 struct ModelSpec {
   std::string architecture;  ///< GGUF's general.architecture, e.g. "qwen2"
   std::string name;          ///< general.name, may be empty
+  std::string family;        ///< what people call it, e.g. "Qwen2 or Qwen2.5"
   std::int64_t layer_count = 0;
   std::int64_t hidden_size = 0;
   std::int64_t feed_forward_size = 0;

@@ -15,6 +15,7 @@ struct Architecture {
   ModelSpec (*read_spec)(const GgufFile& file);
   /// `spec` has the caller's RunOptions already applied; the builder carries the context.
   Program (*build)(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
+  std::string_view family = {};  ///< what people call models of it; ModelSpec::family
 };
 
 /// Every architecture, in the order of docs/models.

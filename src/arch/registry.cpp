@@ -6,17 +6,18 @@ namespace ingot {
 
 const std::vector<Architecture>& all_architectures() {
   static const std::vector<Architecture> all = {
-      {"gemma3", read_decoder_spec, build_gemma3},
-      {"gpt-oss", read_expert_decoder_spec, build_gpt_oss},
-      {"granite", read_decoder_spec, build_granite},
-      {"llama", read_expert_decoder_spec, build_llama},
-      {"olmo2", read_decoder_spec, build_olmo2},
-      {"phi3", read_phi3_spec, build_phi3},
-      {"qwen2", read_decoder_spec, build_qwen2},
-      {"qwen2moe", read_expert_decoder_spec, build_qwen2moe},
-      {"qwen3", read_decoder_spec, build_qwen3},
-      {"qwen3moe", read_expert_decoder_spec, build_qwen3moe},
-      {"starcoder2", read_decoder_spec, build_starcoder2},
+      {"gemma3", read_decoder_spec, build_gemma3, "Gemma 3"},
+      {"gpt-oss", read_expert_decoder_spec, build_gpt_oss, "gpt-oss"},
+      {"granite", read_decoder_spec, build_granite, "Granite"},
+      {"llama", read_expert_decoder_spec, build_llama,
+       "Llama (also Mistral, Mixtral, CodeLlama, DeepSeek-Coder)"},
+      {"olmo2", read_decoder_spec, build_olmo2, "OLMo 2 or 3"},
+      {"phi3", read_phi3_spec, build_phi3, "Phi-3 or Phi-4"},
+      {"qwen2", read_decoder_spec, build_qwen2, "Qwen2 or Qwen2.5"},
+      {"qwen2moe", read_expert_decoder_spec, build_qwen2moe, "Qwen2 with experts"},
+      {"qwen3", read_decoder_spec, build_qwen3, "Qwen3"},
+      {"qwen3moe", read_expert_decoder_spec, build_qwen3moe, "Qwen3 with experts"},
+      {"starcoder2", read_decoder_spec, build_starcoder2, "StarCoder2"},
   };
   return all;
 }

@@ -15,7 +15,9 @@ struct Model::LazyTokenizer {
 Model::Model(std::shared_ptr<const GgufFile> file)
     : file_(std::move(file)),
       spec_(find_architecture(*file_).read_spec(*file_)),
-      tokenizer_(std::make_unique<LazyTokenizer>()) {}
+      tokenizer_(std::make_unique<LazyTokenizer>()) {
+  spec_.family = find_architecture(*file_).family;
+}
 
 Model::~Model() = default;
 

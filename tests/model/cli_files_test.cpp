@@ -361,12 +361,29 @@ TEST(CliInspect, DescribesForPeopleAndScripts) {
     EXPECT_NE(json.out.find(part), std::string::npos) << part;
   }
   EXPECT_LT(json.out.size(), 100000U) << "long arrays are cut";
+  for (const char* part : {"a Qwen2 or Qwen2.5 model of 7.35 M parameters, mostly Q8_0 (8.53 bits",
+                           "512 tokens of context, fills in the middle, has no chat template"}) {
+    EXPECT_NE(summary.out.find(part), std::string::npos) << part << " in " << summary.out;
+  }
   const ProgramResult program = run_ingot({"inspect", nano(), "--program"});
   EXPECT_EQ(program.exit_code, 0) << program.err;
   EXPECT_EQ(program.out, Model::open(nano())->program_text() +
                              (Model::open(nano())->program_text().ends_with('\n') ? "" : "\n"));
   expect_failure({"inspect", nano(), "--json", "--program"}, 2, "--program");
   expect_failure({"inspect", arch("tokens.i32")}, 1, "tokens.i32");
+}
+
+// 288896 parameters, of which 5 of 8 experts of 3 x 64 x 32 in each of 3 layers are not used.
+TEST(CliInspect, TellsWhatATokenUsesOfAModelWithExperts) {
+  const ProgramResult summary = run_ingot({"inspect", arch("qwen3moe.gguf")});
+  EXPECT_EQ(summary.exit_code, 0) << summary.err;
+  for (const char* part :
+       {"288896, of which a token uses 196736", "8 per layer, feed-forward 32, each token uses 3",
+        "a Qwen3 with experts model of 288896 parameters, 196736 active per token"}) {
+    EXPECT_NE(summary.out.find(part), std::string::npos) << part << " in " << summary.out;
+  }
+  const ProgramResult json = run_ingot({"inspect", arch("qwen3moe.gguf"), "--json"});
+  EXPECT_NE(json.out.find("\"active_parameter_count\": 196736"), std::string::npos);
 }
 
 }  // namespace
