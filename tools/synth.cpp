@@ -1,5 +1,6 @@
 // ingot synth: a model file of a published shape with random weights, to measure speed with.
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -24,6 +25,7 @@ struct SynthArguments {
   const TypeMix* mix = find_mix("Q4_K_M");
   std::int64_t layers = 0;      ///< 0: the shape's own
   std::int64_t vocabulary = 0;  ///< 0: the shape's own
+  std::int64_t experts = 0;     ///< 0: the shape's own
   std::uint64_t seed = 1;
   bool list = false;
 };
@@ -48,7 +50,8 @@ void print_shapes() {
   const std::vector<const TypeMix*> mixes = {find_mix("Q4_K_M"), find_mix("Q5_K_M"),
                                              find_mix("Q6_K"), find_mix("Q8_0"), find_mix("F16")};
   std::string text = column("shape", 20, false) + column("architecture", 13, false) +
-                     column("layers", 6) + column("hidden", 8) + column("parameters", 14);
+                     column("layers", 6) + column("hidden", 8) + column("parameters", 14) +
+                     column("active", 14);
   for (const TypeMix* mix : mixes) text += column(std::string(mix->name), 8);
   text += "\n";
   for (const Shape& shape : shapes()) {
@@ -56,7 +59,8 @@ void print_shapes() {
             column(std::string(shape.architecture), 13, false) +
             column(std::to_string(shape.layer_count), 6) +
             column(std::to_string(shape.hidden_size), 8) +
-            column(std::to_string(parameter_count(shape)), 14);
+            column(std::to_string(parameter_count(shape)), 14) +
+            column(std::to_string(active_parameter_count(shape)), 14);
     for (const TypeMix* mix : mixes) text += column(gigabytes(weight_bytes(*mix, shape)), 8);
     text += "\n";
   }
@@ -80,11 +84,32 @@ void write_metadata(const Shape& shape, const TypeMix& mix, GgufWriter& writer) 
   set_count("attention.head_count_kv", shape.kv_head_count);
   set_count("rope.dimension_count", shape.head_size);
   set_count("vocab_size", shape.vocabulary_size);
-  writer.set(prefix + "attention.layer_norm_rms_epsilon", static_cast<float>(shape.norm_epsilon));
+  const bool layer_norms = shape.block == Block::layer_norm;
+  writer.set(
+      prefix + (layer_norms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"),
+      static_cast<float>(shape.norm_epsilon));
   writer.set(prefix + "rope.freq_base", static_cast<float>(shape.rope_base));
   if (shape.rope_linear != 1) {
     writer.set(prefix + "rope.scaling.type", "linear");
     writer.set(prefix + "rope.scaling.factor", static_cast<float>(shape.rope_linear));
+  }
+  if (shape.yarn_factor != 1) {
+    writer.set(prefix + "rope.scaling.type", "yarn");
+    writer.set(prefix + "rope.scaling.factor", static_cast<float>(shape.yarn_factor));
+    set_count("rope.scaling.original_context_length", shape.yarn_context);
+  }
+  if (shape.head_size != shape.hidden_size / shape.head_count) {
+    set_count("attention.key_length", shape.head_size);
+    set_count("attention.value_length", shape.head_size);
+  }
+  if (shape.window > 0) set_count("attention.sliding_window", shape.window);
+  if (shape.experts.count > 0) {
+    set_count("expert_count", shape.experts.count);
+    set_count("expert_used_count", shape.experts.used);
+    set_count("expert_feed_forward_length", shape.experts.feed_forward_size);
+  }
+  if (shape.experts.shared_size > 0) {
+    set_count("expert_shared_feed_forward_length", shape.experts.shared_size);
   }
   write_vocabulary(writer, shape.family, shape.vocabulary_size);
 }
@@ -101,6 +126,9 @@ std::vector<float> vector_values(const Shape& shape, const TensorShape& tensor,
   const auto count = static_cast<std::size_t>(tensor.element_count());
   if (tensor.role == Role::rope_factors) return llama3_rope_factors(shape);
   if (tensor.role == Role::bias) return weights.normal(count, kBiasDeviation, number);
+  if (tensor.role == Role::router) {  // of the shared expert: one row
+    return weights.normal(count, 1 / std::sqrt(static_cast<double>(count)), number);
+  }
   return std::vector<float>(count, 1.0F);
 }
 
@@ -120,6 +148,14 @@ Shape wanted_shape(const SynthArguments& arguments) {
   Shape shape = *arguments.shape;
   if (arguments.layers != 0) shape.layer_count = arguments.layers;
   if (arguments.vocabulary != 0) shape.vocabulary_size = arguments.vocabulary;
+  if (arguments.experts != 0) {
+    if (arguments.experts < shape.experts.used || shape.experts.count == 0) {
+      throw UsageError("--experts must be at least the " + std::to_string(shape.experts.used) +
+                       " that a token of " + std::string(shape.name) + " uses" +
+                       (shape.experts.count == 0 ? "; it has no experts" : ""));
+    }
+    shape.experts.count = arguments.experts;
+  }
   if (shape.vocabulary_size < least_vocabulary(shape.family)) {
     throw UsageError("--vocabulary must be at least " +
                      std::to_string(least_vocabulary(shape.family)) +
@@ -158,13 +194,13 @@ int run(const SynthArguments& arguments) {
     ++number;
     const DType type = tensor_type(mix, shape, tensor);
     const std::int64_t columns = tensor.shape.front();
-    if (tensor.shape.size() == 1) {
+    if (tensor.shape.size() == 1 || tensor.role == Role::bias) {
       writer.add_tensor(tensor.name, type, tensor.shape,
                         bytes_of(vector_values(shape, tensor, weights, number)));
       continue;
     }
     const std::uint64_t bytes =
-        row_bytes(type, columns) * static_cast<std::uint64_t>(tensor.shape.back());
+        row_bytes(type, columns) * (tensor.element_count() / static_cast<std::uint64_t>(columns));
     writer.add_tensor(tensor.name, type, tensor.shape,
                       GgufWriter::Source([=, &weights, &progress](const GgufWriter::Sink& sink) {
                         weights.stream(type, columns, bytes, number, sink, progress);
@@ -216,8 +252,12 @@ Command add_synth(CLI::App& app) {
       ->add_option("--vocabulary", arguments->vocabulary,
                    "Tokens in the made-up vocabulary, instead of the shape's own")
       ->check(CLI::Range(1, 1 << 24));
+  command
+      ->add_option("--experts", arguments->experts, "Experts per layer, instead of the shape's own")
+      ->check(CLI::Range(1, 4096));
   command->add_option("--seed", arguments->seed, "Of the random weights")->capture_default_str();
-  command->add_flag("--list", arguments->list, "Print the shapes, their parameters and sizes");
+  command->add_flag("--list", arguments->list,
+                    "Print the shapes, their parameters (all, and those a token uses) and sizes");
   return {command, [arguments] { return run(*arguments); }};
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 #include "ingot/dtype.hpp"
 #include "ingot/gguf.hpp"
@@ -69,17 +70,47 @@ Arguments listed(const std::string& list, const std::string& shape) {
 TEST(CliSynth, ShapesHaveThePublishedParameterCounts) {
   const ProgramResult result = run_ingot({"synth", "--list"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  const std::map<std::string, std::string> published = {
-      {"qwen2.5-coder-0.5b", "494032768"},   {"qwen2.5-coder-1.5b", "1543714304"},
-      {"qwen2.5-coder-3b", "3085938688"},    {"qwen2.5-coder-7b", "7615616512"},
-      {"qwen2.5-coder-14b", "14770033664"},  {"qwen2.5-coder-32b", "32763876352"},
-      {"llama-3.1-8b", "8030261248"},        {"llama-3.1-70b", "70553706496"},
-      {"deepseek-coder-1.3b", "1346471936"}, {"deepseek-coder-6.7b", "6740512768"},
-      {"deepseek-coder-33b", "33342991360"}, {"codellama-7b", "6738546688"},
-      {"codellama-13b", "13016028160"},      {"codellama-34b", "33743970304"},
-      {"codestral-22b", "22247282688"}};
+  const std::map<std::string, std::string> published = {{"qwen2.5-coder-0.5b", "494032768"},
+                                                        {"qwen2.5-coder-1.5b", "1543714304"},
+                                                        {"qwen2.5-coder-3b", "3085938688"},
+                                                        {"qwen2.5-coder-7b", "7615616512"},
+                                                        {"qwen2.5-coder-14b", "14770033664"},
+                                                        {"qwen2.5-coder-32b", "32763876352"},
+                                                        {"llama-3.1-8b", "8030261248"},
+                                                        {"llama-3.1-70b", "70553706496"},
+                                                        {"deepseek-coder-1.3b", "1346471936"},
+                                                        {"deepseek-coder-6.7b", "6740512768"},
+                                                        {"deepseek-coder-33b", "33342991360"},
+                                                        {"codellama-7b", "6738546688"},
+                                                        {"codellama-13b", "13016028160"},
+                                                        {"codellama-34b", "33743970304"},
+                                                        {"codestral-22b", "22247282688"},
+                                                        {"mixtral-8x7b", "46702792704"},
+                                                        {"qwen3-0.6b", "596049920"},
+                                                        {"qwen3-1.7b", "1720574976"},
+                                                        {"qwen3-4b", "4022468096"},
+                                                        {"qwen3-8b", "8190735360"},
+                                                        {"qwen3-14b", "14768307200"},
+                                                        {"qwen3-32b", "32762123264"},
+                                                        {"qwen3-coder-30b-a3b", "30532122624"},
+                                                        {"qwen1.5-moe-a2.7b", "14315784192"},
+                                                        {"gpt-oss-20b", "20914757184"},
+                                                        {"gpt-oss-120b", "116829156672"},
+                                                        {"starcoder2-3b", "3030371328"},
+                                                        {"starcoder2-7b", "7173923840"},
+                                                        {"starcoder2-15b", "15957889024"},
+                                                        {"olmo3-7b", "7298011136"}};
   for (const auto& [shape, parameters] : published) {
     EXPECT_EQ(listed(result.out, shape).at(4), parameters) << shape;
+  }
+  // Billions a token uses, as publishers round them; gpt-oss counts without the embedding table.
+  const std::map<std::string, double> active = {{"qwen2.5-coder-1.5b", 1.54},
+                                                {"mixtral-8x7b", 12.9},
+                                                {"qwen3-coder-30b-a3b", 3.3},
+                                                {"qwen1.5-moe-a2.7b", 2.7},
+                                                {"gpt-oss-20b", 3.61 + 201088 * 2880 / 1e9}};
+  for (const auto& [shape, billions] : active) {
+    EXPECT_NEAR(std::stod(listed(result.out, shape).at(5)) / 1e9, billions, 0.06) << shape;
   }
 }
 
@@ -136,6 +167,38 @@ TEST(CliSynth, SomeLayersHaveMoreBits) {
   }
 }
 
+// Broken: experts or what stays beside them get other types than llama.cpp's, or other shapes.
+TEST(CliSynth, ExpertsAreOfTheMixAndRoutersAreNot) {
+  const ScratchFolder folder;
+  const Arguments small = {"--layers", "1", "--vocabulary", "512", "--experts", "9"};
+  auto found = types(*synth(folder, "qwen3-coder-30b-a3b", "Q4_K_M", small));
+  EXPECT_EQ(found["blk.0.ffn_gate_inp.weight"], "F32");
+  EXPECT_EQ(found["blk.0.ffn_gate_exps.weight"], "Q4_K");
+  EXPECT_EQ(found["blk.0.ffn_up_exps.weight"], "Q4_K");
+  EXPECT_EQ(found["blk.0.ffn_down_exps.weight"], "Q6_K");
+  EXPECT_EQ(found["blk.0.attn_k.weight"], "Q4_K");
+  const auto file = synth(folder, "qwen3-coder-30b-a3b", "Q4_K_M", small);
+  EXPECT_EQ(file->tensor("blk.0.ffn_down_exps.weight").shape,
+            (std::vector<std::int64_t>{768, 2048, 9}));
+  // Rows of 1408 are no multiple of 256.
+  found = types(*synth(folder, "qwen1.5-moe-a2.7b", "Q4_K_M", small));
+  EXPECT_EQ(found["blk.0.ffn_down_exps.weight"], "Q8_0");
+  EXPECT_EQ(found["blk.0.ffn_down_shexp.weight"], "Q6_K");
+  EXPECT_EQ(found["blk.0.ffn_gate_inp_shexp.weight"], "F32");
+  found = types(*synth(folder, "gpt-oss-20b", "MXFP4", small));
+  EXPECT_EQ(found["blk.0.ffn_down_exps.weight"], "MXFP4");
+  EXPECT_EQ(found["blk.0.ffn_down_exps.bias"], "F32");
+  EXPECT_EQ(found["blk.0.attn_q.weight"], "Q8_0");
+  EXPECT_EQ(found["token_embd.weight"], "Q8_0");
+  EXPECT_EQ(found["blk.0.attn_sinks.weight"], "F32");
+  // With eight experts, few keys and values beside them: more bits for those.
+  const Arguments eight = {"--layers", "1", "--vocabulary", "512", "--experts", "8"};
+  found = types(*synth(folder, "qwen3-coder-30b-a3b", "Q4_K_M", eight));
+  EXPECT_EQ(found["blk.0.attn_k.weight"], "Q8_0");
+  EXPECT_EQ(found["blk.0.attn_v.weight"], "Q8_0");
+  EXPECT_EQ(found["blk.0.attn_output.weight"], "Q5_K");
+}
+
 // Broken: weights of some type have the wrong scale, so that activations grow or vanish. The
 // coarsest encoders change the deviation by a few per cent; means are off by five of their own
 // deviations at most, 1 / sqrt(3584) of a weight's for blocks of 32 whose codes share a sign.
@@ -169,8 +232,20 @@ TEST(CliSynth, LogitsAreFiniteAndTheSameOnBothDevices) {
   const ScratchFolder folder;
   const std::string path = (folder / "model.gguf").string();
   const std::string tokens = test::test_data("arch/tokens.i32").string();  // ids below 512
-  for (const std::string shape : {"qwen2.5-coder-0.5b", "deepseek-coder-1.3b"}) {
-    synth(folder, shape, "Q4_K_M");
+  const Arguments small = {"--layers", "2", "--vocabulary", "512"};
+  Arguments experts = small;
+  experts.insert(experts.end(), {"--experts", "9"});
+  const std::vector<std::tuple<std::string, std::string, Arguments>> models = {
+      {"qwen2.5-coder-0.5b", "Q4_K_M", small},
+      {"deepseek-coder-1.3b", "Q4_K_M", small},
+      {"qwen3-0.6b", "Q4_K_M", small},
+      {"starcoder2-3b", "Q4_K_M", {"--layers", "1", "--vocabulary", "512"}},
+      {"olmo3-7b", "Q4_0", {"--layers", "1", "--vocabulary", "512"}},
+      {"qwen3-coder-30b-a3b", "Q4_K_M", experts},
+      {"qwen1.5-moe-a2.7b", "Q5_K_M", experts},
+      {"gpt-oss-20b", "MXFP4", {"--layers", "1", "--vocabulary", "512", "--experts", "5"}}};
+  for (const auto& [shape, type, arguments] : models) {
+    synth(folder, shape, type, arguments);
     const ProgramResult same =
         run_ingot({"diff", path, "--tokens", tokens, "--device", "cpu", "--against", "reference"});
     EXPECT_EQ(same.exit_code, 0) << same.out << same.err;

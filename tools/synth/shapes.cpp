@@ -42,6 +42,105 @@ Shape codellama(std::string_view name, std::int64_t layers, std::int64_t hidden,
           16384, 1e6,     1e-5};
 }
 
+Shape qwen3(std::string_view name, std::int64_t layers, std::int64_t hidden, std::int64_t ff,
+            std::int64_t heads, std::int64_t kv_heads, bool tied) {
+  Shape shape{name,     "qwen3", Family::qwen2, layers, hidden, ff,   heads,
+              kv_heads, 128,     151936,        40960,  1e6,    1e-6, tied};
+  shape.head_norm = true;
+  return shape;
+}
+
+Shape qwen3_coder_moe() {
+  Shape shape{"qwen3-coder-30b-a3b",
+              "qwen3moe",
+              Family::qwen2,
+              48,
+              2048,
+              5472,
+              32,
+              4,
+              128,
+              151936,
+              262144,
+              1e7,
+              1e-6};
+  shape.head_norm = true;
+  shape.experts = {.count = 128, .used = 8, .feed_forward_size = 768};
+  return shape;
+}
+
+Shape qwen15_moe() {
+  Shape shape{"qwen1.5-moe-a2.7b",
+              "qwen2moe",
+              Family::qwen2,
+              24,
+              2048,
+              5632,
+              16,
+              16,
+              128,
+              151936,
+              8192,
+              1e6,
+              1e-6};
+  shape.qkv_bias = true;
+  shape.experts = {.count = 60, .used = 4, .feed_forward_size = 1408, .shared_size = 5632};
+  return shape;
+}
+
+Shape mixtral() {
+  Shape shape{"mixtral-8x7b",
+              "llama",
+              Family::mistral,
+              32,
+              4096,
+              14336,
+              32,
+              8,
+              128,
+              32000,
+              32768,
+              1e6,
+              1e-5};
+  shape.experts = {.count = 8, .used = 2, .feed_forward_size = 14336};
+  return shape;
+}
+
+Shape gpt_oss(std::string_view name, std::int64_t layers, std::int64_t experts) {
+  Shape shape{name, "gpt-oss", Family::gpt_oss, layers, 2880,  2880, 64,
+              8,    64,        201088,          131072, 1.5e5, 1e-5};
+  shape.qkv_bias = true;
+  shape.output_bias = true;
+  shape.sinks = true;
+  shape.window = 128;
+  shape.yarn_factor = 32;
+  shape.yarn_context = 4096;
+  shape.experts = {.count = experts, .used = 4, .feed_forward_size = 2880, .biases = true};
+  return shape;
+}
+
+Shape starcoder2(std::string_view name, std::int64_t layers, std::int64_t hidden,
+                 std::int64_t heads, std::int64_t kv_heads, double rope_base, bool tied) {
+  Shape shape{
+      name,  "starcoder2", Family::starcoder, layers, hidden, 4 * hidden, heads, kv_heads, 128,
+      49152, 16384,        rope_base,         1e-5,   tied};
+  shape.block = Block::layer_norm;
+  shape.qkv_bias = true;
+  shape.output_bias = true;
+  shape.window = 4096;
+  return shape;
+}
+
+Shape olmo3() {
+  Shape shape{"olmo3-7b", "olmo2", Family::olmo, 32,    4096, 11008, 32,
+              32,         128,     100278,       65536, 5e5,  1e-6};
+  shape.block = Block::post_norm;
+  shape.window = 4096;
+  shape.yarn_factor = 8;
+  shape.yarn_context = 8192;
+  return shape;
+}
+
 }  // namespace
 
 const std::vector<Shape>& shapes() {
@@ -62,6 +161,21 @@ const std::vector<Shape>& shapes() {
       codellama("codellama-34b", 48, 8192, 22016, 64, 8, Family::codellama_plain),
       {"codestral-22b", "llama", Family::mistral, 56, 6144, 16384, 48, 8, 128, 32768, 32768, 1e6,
        1e-5},
+      mixtral(),
+      qwen3("qwen3-0.6b", 28, 1024, 3072, 16, 8, true),
+      qwen3("qwen3-1.7b", 28, 2048, 6144, 16, 8, true),
+      qwen3("qwen3-4b", 36, 2560, 9728, 32, 8, true),
+      qwen3("qwen3-8b", 36, 4096, 12288, 32, 8, false),
+      qwen3("qwen3-14b", 40, 5120, 17408, 40, 8, false),
+      qwen3("qwen3-32b", 64, 5120, 25600, 64, 8, false),
+      qwen3_coder_moe(),
+      qwen15_moe(),
+      gpt_oss("gpt-oss-20b", 24, 32),
+      gpt_oss("gpt-oss-120b", 36, 128),
+      starcoder2("starcoder2-3b", 30, 3072, 24, 2, 999999.4420358813, true),
+      starcoder2("starcoder2-7b", 32, 4608, 36, 4, 1e6, true),
+      starcoder2("starcoder2-15b", 40, 6144, 48, 4, 1e5, false),
+      olmo3(),
   };
   return all;
 }
@@ -70,51 +184,6 @@ const Shape* find_shape(std::string_view name) {
   const auto found = std::find_if(shapes().begin(), shapes().end(),
                                   [name](const Shape& shape) { return shape.name == name; });
   return found == shapes().end() ? nullptr : &*found;
-}
-
-std::uint64_t TensorShape::element_count() const {
-  std::uint64_t count = 1;
-  for (const std::int64_t size : shape) count *= static_cast<std::uint64_t>(size);
-  return count;
-}
-
-std::vector<TensorShape> tensors_of(const Shape& s) {
-  const std::int64_t query_size = s.head_count * s.head_size;
-  const std::int64_t kv_size = s.kv_head_count * s.head_size;
-  std::vector<TensorShape> all;
-  all.push_back({"token_embd.weight", Role::embedding, {s.hidden_size, s.vocabulary_size}});
-  for (std::int64_t layer = 0; layer < s.layer_count; ++layer) {
-    const std::string block = "blk." + std::to_string(layer) + ".";
-    const auto add = [&](const char* name, Role role, std::vector<std::int64_t> shape) {
-      all.push_back({block + name, role, std::move(shape), layer});
-    };
-    add("attn_norm.weight", Role::norm, {s.hidden_size});
-    add("attn_q.weight", Role::matrix, {s.hidden_size, query_size});
-    add("attn_k.weight", Role::matrix, {s.hidden_size, kv_size});
-    add("attn_v.weight", Role::attn_v, {s.hidden_size, kv_size});
-    if (s.qkv_bias) {
-      add("attn_q.bias", Role::bias, {query_size});
-      add("attn_k.bias", Role::bias, {kv_size});
-      add("attn_v.bias", Role::bias, {kv_size});
-    }
-    add("attn_output.weight", Role::attn_output, {query_size, s.hidden_size});
-    add("ffn_norm.weight", Role::norm, {s.hidden_size});
-    add("ffn_gate.weight", Role::matrix, {s.hidden_size, s.feed_forward_size});
-    add("ffn_up.weight", Role::matrix, {s.hidden_size, s.feed_forward_size});
-    add("ffn_down.weight", Role::ffn_down, {s.feed_forward_size, s.hidden_size});
-  }
-  all.push_back({"output_norm.weight", Role::norm, {s.hidden_size}});
-  if (s.llama3_rope) all.push_back({"rope_freqs.weight", Role::rope_factors, {s.head_size / 2}});
-  if (!s.tied) all.push_back({"output.weight", Role::output, {s.hidden_size, s.vocabulary_size}});
-  return all;
-}
-
-std::uint64_t parameter_count(const Shape& shape) {
-  std::uint64_t count = 0;
-  for (const TensorShape& tensor : tensors_of(shape)) {
-    if (tensor.role != Role::rope_factors) count += tensor.element_count();
-  }
-  return count;
 }
 
 std::vector<float> llama3_rope_factors(const Shape& shape) {

@@ -10,7 +10,33 @@
 namespace ingot::tools {
 
 /// Which special tokens a model family has, by their published spelling, and which text splitting.
-enum class Family { qwen2, llama3, deepseek, codellama, codellama_plain, mistral };
+enum class Family {
+  qwen2,
+  llama3,
+  deepseek,
+  codellama,
+  codellama_plain,
+  mistral,
+  gpt_oss,
+  starcoder,
+  olmo,
+};
+
+/// A feed-forward block of experts.
+struct ExpertShape {
+  std::int64_t count = 0;  ///< 0: the block is one gated MLP
+  std::int64_t used = 0;   ///< per token
+  std::int64_t feed_forward_size = 0;
+  std::int64_t shared_size = 0;  ///< of the expert that every token uses, behind a gate; 0: none
+  bool biases = false;           ///< on router and experts
+};
+
+/// What differs between the layers of architectures.
+enum class Block {
+  pre_norm,    ///< norms before attention and MLP (Llama and most others)
+  post_norm,   ///< norms behind them, q and k normalised over the row (OLMo 2)
+  layer_norm,  ///< layer norms, an ungated MLP, biases everywhere (StarCoder2)
+};
 
 /// Hyper-parameters as the model's publisher gives them in its config.json.
 struct Shape {
@@ -32,6 +58,14 @@ struct Shape {
   double rope_linear = 1;      ///< positions are divided by it
   bool llama3_rope = false;    ///< Llama 3.1's factors per pair, in rope_freqs.weight
   bool large_gqa_mix = false;  ///< llama.cpp's "70B": attn_v gets more bits, being 8 times smaller
+  Block block = Block::pre_norm;
+  ExpertShape experts = {};
+  bool head_norm = false;    ///< q and k are normalised per head
+  bool output_bias = false;  ///< attention's output projection has one
+  bool sinks = false;        ///< one more attention logit per head
+  std::int64_t window = 0;   ///< attention.sliding_window; 0: none
+  double yarn_factor = 1;
+  std::int64_t yarn_context = 0;  ///< before stretching
 };
 
 const std::vector<Shape>& shapes();
@@ -43,10 +77,14 @@ const Shape* find_shape(std::string_view name);
 enum class Role {
   embedding,
   output,
+  attn_k,
   attn_v,
   attn_output,
   ffn_down,
   matrix,
+  experts,       ///< gate and up of all experts: three dimensions
+  experts_down,  ///< down of all experts
+  router,
   norm,
   bias,
   rope_factors
@@ -66,6 +104,9 @@ std::vector<TensorShape> tensors_of(const Shape& shape);
 
 /// Parameters as publishers count them: all but the RoPE factors, which are computed.
 std::uint64_t parameter_count(const Shape& shape);
+
+/// Those that one token uses: without the experts it does not.
+std::uint64_t active_parameter_count(const Shape& shape);
 
 /// Llama 3.1's divisor of each pair's frequency ("llama3" scaling of its config.json: factor 8,
 /// original context 8192, wave lengths between 8192 / 4 and 8192 / 1 blended).

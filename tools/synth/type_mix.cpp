@@ -23,7 +23,13 @@ bool gets_more_bits(std::int64_t layer, std::int64_t layers) {
   return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
 }
 
+/// Mixtral's few keys and values cost nothing beside eight experts.
+bool is_eight_experts(const Shape& shape) {
+  return shape.experts.count == 8;
+}
+
 DType attn_v_type(const TypeMix& mix, const Shape& shape, std::int64_t layer) {
+  if (is_eight_experts(shape)) return DType::Q8_0;
   const bool shared = shape.head_count / shape.kv_head_count >= 4;
   DType type = mix.base;
   if (mix.name == "Q2_K") type = shared ? DType::Q4_K : DType::Q3_K;
@@ -50,7 +56,11 @@ DType ffn_down_type(const TypeMix& mix, const Shape& shape, std::int64_t layer) 
   return mix.base;
 }
 
-DType attn_output_type(const TypeMix& mix) {
+DType attn_output_type(const TypeMix& mix, const Shape& shape) {
+  const bool few_bits = mix.base == DType::Q2_K || mix.base == DType::Q3_K ||
+                        mix.base == DType::Q4_K || mix.base == DType::IQ4_NL ||
+                        mix.base == DType::IQ4_XS;
+  if (is_eight_experts(shape) && few_bits && mix.name != "Q3_K_L") return DType::Q5_K;
   if (mix.name == "Q2_K") return DType::Q3_K;
   if (mix.name == "Q3_K_M") return DType::Q4_K;
   if (mix.name == "Q3_K_L") return DType::Q5_K;
@@ -64,11 +74,18 @@ DType output_type(const TypeMix& mix) {
 
 DType wanted_type(const TypeMix& mix, const Shape& shape, const TensorShape& tensor) {
   if (mix.base == DType::F32 || mix.base == DType::F16 || mix.base == DType::BF16) return mix.base;
+  const bool of_experts = tensor.role == Role::experts || tensor.role == Role::experts_down;
+  // llama.cpp's MXFP4_MOE: experts so, everything else in Q8_0.
+  if (mix.base == DType::MXFP4 && shape.experts.count > 0) {
+    return of_experts ? DType::MXFP4 : DType::Q8_0;
+  }
   switch (tensor.role) {
     case Role::output: return output_type(mix);
     case Role::embedding: return shape.tied ? output_type(mix) : mix.base;
+    case Role::attn_k: return is_eight_experts(shape) ? DType::Q8_0 : mix.base;
     case Role::attn_v: return attn_v_type(mix, shape, tensor.layer);
-    case Role::attn_output: return attn_output_type(mix);
+    case Role::attn_output: return attn_output_type(mix, shape);
+    case Role::experts_down:
     case Role::ffn_down: return ffn_down_type(mix, shape, tensor.layer);
     default: return mix.base;
   }
@@ -106,7 +123,10 @@ std::string mix_names() {
 }
 
 DType tensor_type(const TypeMix& mix, const Shape& shape, const TensorShape& tensor) {
-  if (tensor.shape.size() < 2) return DType::F32;  // norms and biases: small, and they decide much
+  // Norms, biases and routers: small, and they decide much.
+  if (tensor.shape.size() < 2 || tensor.role == Role::bias || tensor.role == Role::router) {
+    return DType::F32;
+  }
   const std::int64_t columns = tensor.shape.front();
   DType type = wanted_type(mix, shape, tensor);
   if (columns % block_size(type) != 0) type = small_block_type(type);

@@ -45,6 +45,21 @@ Specials specials_of(Family family) {
     case Family::mistral:
       return {
           "gpt-2", "<s>", "</s>", true, {"[INST]", "[/INST]", "[PREFIX]", "[SUFFIX]", "[MIDDLE]"}};
+    case Family::gpt_oss:
+      return {"gpt-4o",
+              "<|startoftext|>",
+              "<|endoftext|>",
+              false,
+              {"<|return|>", "<|constrain|>", "<|channel|>", "<|start|>", "<|end|>", "<|message|>",
+               "<|call|>"}};
+    case Family::starcoder:
+      return {"starcoder",
+              "",
+              "<|endoftext|>",
+              false,
+              {"<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>", "<repo_name>",
+               "<file_sep>"}};
+    case Family::olmo: return {"dbrx", "", "<|endoftext|>", false, {"<|im_start|>", "<|im_end|>"}};
   }
   return {};
 }
