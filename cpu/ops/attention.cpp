@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cpu/ops/build.hpp"
+#include "src/state/row_rotation.hpp"
 
 namespace ingot::cpu {
 namespace {
@@ -136,6 +137,8 @@ class AttendKernel final : public Kernel {
     out.row_bytes = static_cast<std::int64_t>(rows.row_bytes);
     out.size = rows.size;
     out.format = &shape_.table->format(rows.type);
+    out.type = rows.type;
+    out.rotated = is_rotated(rows.type);
     out.stored_size = divide_up(rows.size, out.format->block_size) * out.format->block_size;
     return out;
   }

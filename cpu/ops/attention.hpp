@@ -1,10 +1,11 @@
 // Arguments of the Attention loops (attention.inl).
 //
 // One task is some query heads of one KV head, for a block of rows of one sequence, over a range of
-// the cache. Tiles of at most a page are decoded to f32 once and serve all rows and heads of the
-// task; the softmax is kept running (maximum, sum, weighted values), so memory does not grow with
-// the cache. Steps of few rows cut the cache into splits of a fixed length, which become tasks of
-// their own and are merged in index order.
+// the cache, in tiles of at most a page; the softmax is kept running (maximum, sum, weighted
+// values), so memory does not grow with the cache. Up to kFewQueries queries read the cache in
+// place, decoding in registers (attention_few.inl); more share tiles that are decoded once
+// (attention_many.inl). Steps of few rows cut the cache into splits of a fixed length, which become
+// tasks of their own and are merged in index order.
 #pragma once
 
 #include <cstddef>
@@ -21,13 +22,17 @@ inline constexpr std::int64_t kQueryRows = 16;
 /// Query heads of one KV head per task; wider groups become several tasks.
 inline constexpr std::int64_t kQueryHeads = 8;
 
+/// Query rows times heads up to which the cache is read in place: more would decode it twice.
+inline constexpr std::int64_t kFewQueries = 8;
+
 /// Cache positions per split, and the most rows a step may have to be split.
 inline constexpr std::int64_t kSplitTokens = 256;
 inline constexpr std::int64_t kSplitRows = 8;
 
-/// Floats that a row of `size` takes in work space: whole cache lines.
+/// Floats that a row of `size` takes in work space: whole cache lines, and whole chunks of the
+/// loops.
 constexpr std::int64_t padded(std::int64_t size) {
-  return (size + 15) / 16 * 16;
+  return (size + 31) / 32 * 32;
 }
 
 /// The keys or the values of one KV head.
@@ -37,7 +42,9 @@ struct HeadPages {
   std::int64_t row_bytes = 0;
   std::int64_t size = 0;         ///< elements of a row
   std::int64_t stored_size = 0;  ///< the same, padded to whole blocks of the cache type
+  DType type = DType::F32;
   const FormatKernels* format = nullptr;
+  bool rotated = false;  ///< stored under src/state/row_rotation.hpp
 };
 
 /// Statistics of one query row and head over one split, then `padded(value_size)` weighted values.
@@ -70,11 +77,12 @@ struct Attend {
   float* work = nullptr;  ///< attend_floats(...) of the worker
 };
 
-/// Floats of work space that a task needs: tiles, queries, scores, sums, statistics.
+/// Floats of work space that a task needs, whichever way it goes (AttentionWork in attention.inl).
 constexpr std::int64_t attend_floats(std::int64_t key_stored, std::int64_t value_stored) {
   const std::int64_t queries = kQueryRows * kQueryHeads;
-  return kPageTokens * (padded(key_stored) + padded(value_stored)) +
-         queries * (padded(key_stored) + padded(value_stored) + kPageTokens + 2);
+  const std::int64_t keys = padded(key_stored);
+  const std::int64_t values = padded(value_stored);
+  return kPageTokens * 2 * (keys + values) + queries * (2 * keys + values + 2 * kPageTokens + 2);
 }
 
 /// One head of one row, from its splits.

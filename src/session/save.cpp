@@ -15,7 +15,7 @@ namespace ingot {
 namespace {
 
 constexpr char kMagic[8] = {'I', 'N', 'G', 'O', 'T', 'S', 'E', 'Q'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;  // 2: quantized rows are stored rotated
 
 struct Header {
   char magic[8];

@@ -54,32 +54,6 @@ void require_state_types(const StateTypes& types) {
   }
 }
 
-void encode_state_row(DType type, std::span<const float> row, std::byte* out) {
-  float buffer[kLongestStateRow];
-  const auto size = static_cast<std::int64_t>(row.size());
-  const std::int64_t padded = padded_size(type, size);
-  // Everything but f32 and bf16 goes through an f16 (the value or the scale): saturate, never inf.
-  const bool saturate = type != DType::F32 && type != DType::BF16;
-  for (std::int64_t i = 0; i < size; ++i) {
-    const float x = row[static_cast<std::size_t>(i)];
-    buffer[i] = saturate ? std::clamp(x, -65504.0F, 65504.0F) : x;
-  }
-  std::fill(buffer + size, buffer + padded, 0.0F);
-  quant::format(type).quantize(buffer, out, padded);
-}
-
-void decode_state_row(DType type, const std::byte* in, std::span<float> row) {
-  const auto size = static_cast<std::int64_t>(row.size());
-  const std::int64_t padded = padded_size(type, size);
-  if (padded == size) {
-    quant::format(type).dequantize(in, row.data(), size);
-    return;
-  }
-  float buffer[kLongestStateRow];
-  quant::format(type).dequantize(in, buffer, padded);
-  std::copy(buffer, buffer + size, row.begin());
-}
-
 HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
                    std::int64_t page_count)
     : page_bytes_(state_page_bytes(states, types)), page_count_(page_count) {

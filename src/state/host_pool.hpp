@@ -29,8 +29,9 @@ std::uint64_t state_page_bytes(std::span<const StateSpec> states, const StateTyp
 /// Error unsupported unless both types are among f32, f16, bf16, q8_0, q4_0.
 void require_state_types(const StateTypes& types);
 
-/// Rounds a row to the cache type: padded with zeros to whole blocks; values that pass through an
-/// f16 saturate at +-65504. `out` has state_row_bytes(type, row.size()) bytes. At most
+/// Rounds a row to the cache type: padded to whole blocks; values bound for an f16 saturate at
+/// +-65504. q8_0 and q4_0 are stored rotated (row_rotation.hpp), the codes of least squared error
+/// among a few scales. `out` has state_row_bytes(type, row.size()) bytes. At most
 /// kLongestStateRow elements, as a HostPool checks.
 void encode_state_row(DType type, std::span<const float> row, std::byte* out);
 void decode_state_row(DType type, const std::byte* in, std::span<float> row);

@@ -82,25 +82,34 @@ TEST(CliLogits, WritesTheGoldenLogits) {
 
 TEST(CliLogits, TheCacheTypesAreThoseAskedFor) {
   const ScratchFolder folder;
-  const auto error = [&](const Arguments& more) {
-    const std::string out = (folder / "out.f32").string();
-    Arguments arguments = {"logits", arch("llama.gguf"), "--tokens", arch("tokens.i32"), "--out",
-                           out,      "--device",         "reference"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    EXPECT_EQ(run_ingot(arguments).exit_code, 0);
-    return test::relative_error(read_array<float>(out), test::golden_logits("llama"), 512).whole;
-  };
-  const double f32 = error({});
-  const double f16 = error({"--cache-type-k", "f16", "--cache-type-v", "f16"});
-  const double keys = error({"--cache-type-k", "f16"});
-  const double q8 = error({"--cache-type-k", "q8_0", "--cache-type-v", "q8_0"});
-  EXPECT_LE(f32, 1e-5);
-  EXPECT_LE(f16, 2e-3);
-  EXPECT_LE(q8, 2e-2);
-  // Each rounds more than the one before: the option reached the cache.
-  EXPECT_LT(f32, keys);
-  EXPECT_LT(keys, f16);
-  EXPECT_LT(f16, q8);
+  const std::string out = (folder / "out.f32").string();
+  for (const std::string model : {"llama", "llama-linear-rope", "llama3-rope-factors", "qwen2"}) {
+    const auto error = [&](const std::string& device, const Arguments& more) {
+      Arguments arguments = {
+          "logits", arch(model + ".gguf"), "--tokens", arch("tokens.i32"), "--out", out, "--device",
+          device};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      EXPECT_EQ(run_ingot(arguments).exit_code, 0);
+      return test::relative_error(read_array<float>(out), test::golden_logits(model), 512);
+    };
+    for (const std::string device : {"reference", "cpu"}) {
+      SCOPED_TRACE(model + " on " + device);
+      const auto f32 = error(device, {});
+      const auto f16 = error(device, {"--cache-type-k", "f16", "--cache-type-v", "f16"});
+      const auto keys = error(device, {"--cache-type-k", "f16"});
+      const auto q8 = error(device, {"--cache-type-k", "q8_0", "--cache-type-v", "q8_0"});
+      const auto chunks =
+          error(device, {"--cache-type-k", "q8_0", "--cache-type-v", "q8_0", "--chunk", "7"});
+      EXPECT_LE(f32.worst_row, device == "cpu" ? 1e-4 : 1e-5);
+      EXPECT_LE(f16.worst_row, 2e-3);
+      EXPECT_LE(q8.worst_row, 2e-2);
+      EXPECT_LE(chunks.worst_row, 2e-2);
+      // Each rounds more than the one before: the option reached the cache.
+      EXPECT_LT(f32.whole, keys.whole);
+      EXPECT_LT(keys.whole, f16.whole);
+      EXPECT_LT(f16.whole, q8.whole);
+    }
+  }
 }
 
 TEST(CliLogits, PairsAreOneBatchOfIndependentSequences) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "src/state/row_rotation.hpp"
 #include "tests/support/cache_types.hpp"
 #include "tests/support/op_case.hpp"
 
@@ -47,26 +48,36 @@ double largest_magnitude(const std::vector<float>& table) {
   return most;
 }
 
-// A cache type moves a stored element by at most this share of the largest of its block.
-constexpr double kLargestRounding = 1.0 / 8;  // q4_0
+// What a cache type adds to the length of a stored row, as a share of it, at most: q4_0, whose
+// codes are a block's largest element / 8 apart, moves 32 elements by half a step each and clips
+// those that are larger than 7.5 steps by no more than a 7.5th: sqrt(32 / 16^2 + 1 / 7.5^2).
+constexpr double kLengthRounding = 0.38;
+
+// A rotated block's rounding may end up in one element: sqrt(32) times an element's share.
+double largest_value(double magnitude, DType type) {
+  return magnitude * (is_rotated(type) ? 1 + kLengthRounding * std::sqrt(32.0) : 1 + 1.0 / 128);
+}
 
 // Scores: a sum of key_size products, key_size / 4 of them one after the other, then the scale:
 // (key_size / 4 + 6) roundings of |q| |k| scale. A soft cap adds cap * 2^-21 and its own roundings.
 // A weight exp(score - largest) is off by its score's error, the subtraction's rounding and 2^-21
 // of the exponential; sums over n positions by n roundings (64 positions a tile, corrected once per
 // tile: 4 roundings); splits multiply and add once more. Numerator and denominator each carry that.
+// Rotating a query or a weighted sum is 32 products of its length over sqrt(32) and their sum.
 double attention_bound(const OpCase& c, const ops::Attention& op, ValueId key, ValueId value,
                        const Heads& heads, std::int64_t positions) {
   const double q = largest_norm(c.input_table(op.query), heads.key_size);
-  const double k = largest_norm(c.input_table(key), heads.key_size) * (1 + kLargestRounding);
-  const double v = largest_magnitude(c.input_table(value)) * (1 + kLargestRounding);
+  const double k = largest_norm(c.input_table(key), heads.key_size) * (1 + kLengthRounding);
+  const double v = largest_value(largest_magnitude(c.input_table(value)), c.types.value);
   const double largest_score = op.scale * q * k;
   double score = (static_cast<double>(heads.key_size) / 4 + 6) * kUnit * largest_score;
   if (op.soft_cap > 0) score += op.soft_cap * std::pow(2.0, -21) + 4 * kUnit * largest_score;
+  if (is_rotated(c.types.key)) score += 34 * kUnit * largest_score;
+  const double rotation = is_rotated(c.types.value) ? 34 * std::sqrt(32.0) * kUnit : 0;
   const double weight = score + 2 * kUnit * largest_score + std::pow(2.0, -21);
   const double tiles = static_cast<double>(positions) / 64 + 2;
   const double sums = (static_cast<double>(positions) + 4 * tiles + 8) * kUnit;
-  return 2 * (weight + sums) * v;
+  return 2 * (weight + sums + rotation) * v;
 }
 
 void expect_attention(OpCase& c, const Heads& heads, const Options& options,
