@@ -64,12 +64,26 @@ Executable::Executable(std::shared_ptr<const Program> program,
                        const CompileOptions& options)
     : program_(std::move(program)),
       table_(table),
-      weights_(*program_, std::move(weights), table, options.progress),
-      instructions_(compile_instructions({*program_, table_, &weights_})),
       threads_(thread_count(options)),
-      host_executor_(options.host_executor) {
-  if (host_executor_ == nullptr) {
-    pool_ = std::make_unique<ThreadPool>(threads_, options.pin_threads);
+      host_executor_(options.host_executor),
+      pool_(host_executor_ != nullptr
+                ? nullptr
+                : std::make_unique<ThreadPool>(threads_, options.pin_threads)),
+      weights_(
+          *program_, std::move(weights), table,
+          [this](std::int64_t count, const auto& body) { for_each(count, body); },
+          options.progress),
+      instructions_(compile_instructions({*program_, table_, &weights_})) {}
+
+void Executable::for_each(std::int64_t count, const std::function<void(std::int64_t)>& body) {
+  std::atomic<std::int64_t> next{0};
+  const auto work = [&](int) {
+    for (std::int64_t i = next++; i < count; i = next++) body(i);
+  };
+  if (host_executor_ != nullptr) {
+    host_executor_->parallel(threads_, work);
+  } else {
+    pool_->run(work);
   }
 }
 

@@ -73,12 +73,15 @@ class Executable final : public CompiledProgram, public std::enable_shared_from_
 
  private:
   std::shared_ptr<const Program> program_;
+  /// body(0) .. body(count - 1) on the threads of the steps.
+  void for_each(std::int64_t count, const std::function<void(std::int64_t)>& body);
+
   const KernelTable& table_;
-  PackedWeights weights_;
-  std::vector<CompiledInstruction> instructions_;
   int threads_;
   HostExecutor* host_executor_;
   std::unique_ptr<ThreadPool> pool_;
+  PackedWeights weights_;
+  std::vector<CompiledInstruction> instructions_;
   std::mutex stepping_;
   std::atomic<std::thread::id> stepper_{};
 };

@@ -48,13 +48,18 @@ struct Q6_K : LaneCodec<Q6_K> {
                d * static_cast<float>(block.scales[2 * group + 1]));
   }
 
-  static void quantize(const float* x, Block& block) {
-    const SymmetricFit<16, -128, IntegerGrid<-32>> fit(x);
+  /// Writes 256 codes of 0..63.
+  static void set_codes(const std::uint8_t* codes, Block& block) {
     for (int i = 0; i < 128; ++i) {
-      const std::uint8_t* code = fit.code + 128 * (i / 64) + i % 64;
+      const std::uint8_t* code = codes + 128 * (i / 64) + i % 64;
       block.low[i] = static_cast<std::uint8_t>((code[0] & 15) | ((code[64] & 15) << 4));
     }
-    pack_bit_pairs(fit.code, 4, block.high);
+    pack_bit_pairs(codes, 4, block.high);
+  }
+
+  static void quantize(const float* x, Block& block) {
+    const SymmetricFit<16, -128, IntegerGrid<-32>> fit(x);
+    set_codes(fit.code, block);
     for (int s = 0; s < 16; ++s) block.scales[s] = fit.scale[s];
     block.d = fit.d;
   }

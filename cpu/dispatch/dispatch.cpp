@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "cpu/dispatch/processor_features.hpp"
 #include "cpu/dispatch/targets.hpp"
 #include "ingot/error.hpp"
 
@@ -17,17 +18,22 @@ struct Candidate {
 #if defined(INGOT_CPU_X86_TARGETS)
 // The compiler's run-time checks ask CPUID and whether the system saves the wide registers.
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+bool has_amx() {
+  return has_avx512() && __builtin_cpu_supports("avx512bf16") && allows_amx();
 }
 #endif
 
 // Best first.
 constexpr Candidate kCandidates[] = {
 #if defined(INGOT_CPU_X86_TARGETS)
+    {&amx::kTable, &has_amx},
     {&avx512::kTable, &has_avx512},
     {&avx2::kTable, &has_avx2},
 #endif

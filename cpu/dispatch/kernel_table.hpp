@@ -10,9 +10,17 @@
 #include "cpu/ops/matmul.hpp"
 #include "cpu/ops/norm.hpp"
 #include "cpu/ops/rope.hpp"
+#include "cpu/ops/tile_product.hpp"
 #include "cpu/quant/seam.hpp"
 
 namespace ingot::cpu {
+
+/// The loops of one format over interleaved rows.
+struct PackedKernels {
+  void (*few_rows)(const FewRows&) = nullptr;
+  void (*byte_rows)(const ByteRows&) = nullptr;  ///< null where quantize_bytes is
+  void (*tiles)(const TileProduct&) = nullptr;   ///< null where pack_tiles is
+};
 
 /// Every function is compiled for the target `name`. None throws or allocates.
 struct KernelTable {
@@ -24,9 +32,19 @@ struct KernelTable {
 
   const FormatKernels& (*format)(DType type);
 
+  /// Decodes a row of a weight to f32.
+  void (*decode_row)(const WeightRows& weight, std::int64_t row, float* out);
+
   void (*quantize_row)(const QuantizeRow&);
   void (*few_rows)(const FewRows&);
   void (*many_rows)(const ManyRows&);
+
+  /// Loops over interleaved rows; only for formats that have FormatKernels::pack.
+  const PackedKernels& (*packed)(DType type);
+
+  void (*quantize_bytes)(const QuantizeBytes&);  ///< null: the target has no byte products
+  void (*pack_tiles)(const PackTiles&);          ///< null: the target has no tiles
+  void (*file_tiles)(const TileProduct&);
 
   void (*attend)(const Attend&);
   void (*merge_splits)(const MergeSplits&);

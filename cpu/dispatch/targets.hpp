@@ -16,6 +16,9 @@ extern const KernelTable kTable;
 namespace avx512 {
 extern const KernelTable kTable;
 }
+namespace amx {
+extern const KernelTable kTable;
+}
 #endif
 
 }  // namespace ingot::cpu

@@ -1,5 +1,7 @@
 #include "cpu/ops/build.hpp"
 
+#include <algorithm>
+
 namespace ingot::cpu {
 
 WeightRows BuildContext::rows(const WeightOperand& operand) const {
@@ -10,6 +12,8 @@ WeightRows BuildContext::rows(const WeightOperand& operand) const {
   out.columns = operand.columns.size();
   out.format = &table.format(tensor.type);
   if (weights != nullptr) {
+    out.packed_rows = std::clamp<std::int64_t>(
+        weights->packed_rows(operand.tensor) - operand.rows.begin, 0, out.rows);
     const std::int64_t row = operand.experts.begin * tensor.rows + operand.rows.begin;
     out.first = weights->data(operand.tensor) + row * out.row_bytes +
                 static_cast<std::int64_t>(row_bytes(tensor.type, operand.columns.begin));

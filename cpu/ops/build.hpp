@@ -18,7 +18,8 @@ struct BuildContext {
   /// the kernels then have the right shape but no data.
   const PackedWeights* weights = nullptr;
 
-  /// The rows of a part of a tensor (of its first expert), from its first column.
+  /// The rows of a part of a tensor (of its first expert), from its first column; interleaved where
+  /// pack.cpp knows the instruction to read them so.
   WeightRows rows(const WeightOperand& operand) const;
 
   /// A vector: one F32 row.

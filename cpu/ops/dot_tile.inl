@@ -23,7 +23,7 @@ inline constexpr int kTileRight = 2;
 /// out(i, j) = sum over k of left[i][k] * right[j][k]. Each of the kLanes running sums takes every
 /// kLanes-th product; then the lanes are added, then the products of the last, partial vector.
 template <int kLeft, int kRight, class Emit>
-inline void dot_tile(const float* left, std::int64_t left_stride, const float* right,
+inline void dot_tile(const float* const (&left)[kLeft], const float* right,
                      std::int64_t right_stride, std::int64_t columns, Emit&& emit) {
   Floats sums[kLeft][kRight] = {};
   std::int64_t k = 0;
@@ -31,7 +31,7 @@ inline void dot_tile(const float* left, std::int64_t left_stride, const float* r
     Floats r[kRight];
     for (int j = 0; j < kRight; ++j) r[j] = load(right + j * right_stride + k);
     for (int i = 0; i < kLeft; ++i) {
-      const Floats l = load(left + i * left_stride + k);
+      const Floats l = load(left[i] + k);
       for (int j = 0; j < kRight; ++j) sums[i][j] += l * r[j];
     }
   }
@@ -39,28 +39,30 @@ inline void dot_tile(const float* left, std::int64_t left_stride, const float* r
     for (int j = 0; j < kRight; ++j) {
       float total = sum(sums[i][j]);
       for (std::int64_t t = k; t < columns; ++t) {
-        total += left[i * left_stride + t] * right[j * right_stride + t];
+        total += left[i][t] * right[j * right_stride + t];
       }
       emit(i, j, total);
     }
   }
 }
 
-/// All pairs of `left_count` x `right_count` rows: emit(i, j, dot product).
-template <class Emit>
-inline void dot_all(const float* left, std::int64_t left_stride, std::int64_t left_count,
-                    const float* right, std::int64_t right_stride, std::int64_t right_count,
-                    std::int64_t columns, Emit&& emit) {
+/// All pairs of `left_count` x `right_count` rows: emit(i, j, dot product). Row i of the left
+/// operand is left(i).
+template <class Left, class Emit>
+inline void dot_all_rows(Left&& left, std::int64_t left_count, const float* right,
+                         std::int64_t right_stride, std::int64_t right_count, std::int64_t columns,
+                         Emit&& emit) {
   const auto stripe = [&](auto rows, std::int64_t i0) {
     constexpr int kLeft = decltype(rows)::kValue;
-    const float* l = left + i0 * left_stride;
+    const float* l[kLeft];
+    for (int i = 0; i < kLeft; ++i) l[i] = left(i0 + i);
     std::int64_t j0 = 0;
     for (; j0 + kTileRight <= right_count; j0 += kTileRight) {
-      dot_tile<kLeft, kTileRight>(l, left_stride, right + j0 * right_stride, right_stride, columns,
+      dot_tile<kLeft, kTileRight>(l, right + j0 * right_stride, right_stride, columns,
                                   [&](int i, int j, float value) { emit(i0 + i, j0 + j, value); });
     }
     for (; j0 < right_count; ++j0) {
-      dot_tile<kLeft, 1>(l, left_stride, right + j0 * right_stride, right_stride, columns,
+      dot_tile<kLeft, 1>(l, right + j0 * right_stride, right_stride, columns,
                          [&](int i, int j, float value) { emit(i0 + i, j0 + j, value); });
     }
   };
@@ -72,6 +74,15 @@ inline void dot_all(const float* left, std::int64_t left_stride, std::int64_t le
     case 1: stripe(Constant<1>{}, i0); break;
     default: break;
   }
+}
+
+/// The same with rows of the left operand `left_stride` floats apart.
+template <class Emit>
+inline void dot_all(const float* left, std::int64_t left_stride, std::int64_t left_count,
+                    const float* right, std::int64_t right_stride, std::int64_t right_count,
+                    std::int64_t columns, Emit&& emit) {
+  dot_all_rows([=](std::int64_t i) { return left + i * left_stride; }, left_count, right,
+               right_stride, right_count, columns, emit);
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

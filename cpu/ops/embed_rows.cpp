@@ -9,7 +9,7 @@ namespace {
 class EmbedRowsKernel final : public Kernel {
  public:
   EmbedRowsKernel(const ops::EmbedRows& op, const BuildContext& context)
-      : table_(context.rows(op.table)), out_(op.out) {}
+      : decode_row_(context.table.decode_row), table_(context.rows(op.table)), out_(op.out) {}
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
     return step.input.rows(Rows::tokens);
@@ -17,11 +17,11 @@ class EmbedRowsKernel final : public Kernel {
 
   void run(const StepContext& step, float*, std::int64_t task) const noexcept override {
     const std::int32_t id = step.input.ids[static_cast<std::size_t>(task)];
-    table_.format->panel(table_.first + id * table_.row_bytes, table_.columns,
-                         step.value(out_) + task * table_.columns);
+    decode_row_(table_, id, step.value(out_) + task * table_.columns);
   }
 
  private:
+  void (*decode_row_)(const WeightRows&, std::int64_t, float*);
   WeightRows table_;
   ValueId out_;
 };

@@ -1,10 +1,10 @@
 #include "src/ops/expert_matmul.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "cpu/ops/build.hpp"
-#include "cpu/ops/quantized_rows.hpp"
+#include "cpu/ops/product.hpp"
+#include "cpu/quant/packed.hpp"
 
 namespace ingot::cpu {
 namespace {
@@ -17,7 +17,7 @@ struct Part {
   std::int64_t expert_bytes = 0;
   const float* bias = nullptr;  ///< [experts, weight.rows] or null
   ValueId out;
-  std::int64_t slice = kPanelRows;  ///< weight rows per task
+  std::int64_t slice = kGroupRows;  ///< weight rows per task
 
   std::int64_t slices() const { return divide_up(weight.rows, slice); }
 };
@@ -33,8 +33,8 @@ struct Experts {
   std::int64_t count = 0;
   std::int64_t used = 0;  ///< per token
   std::vector<Part> parts;
-  bool all_lanes = true;  ///< every part can multiply integers
-  bool any_lanes = false;
+  bool any_lanes = false;    ///< some part can multiply integers
+  Path many = Path::floats;  ///< how experts of many rows prepare them, where they do
 
   Experts(const ops::ExpertMatMul& op, const BuildContext& context)
       : table(&context.table),
@@ -51,21 +51,19 @@ struct Experts {
       part.expert_bytes = context.program.tensor(given.weight.tensor).rows * part.weight.row_bytes;
       part.bias = context.vector(given.bias);
       part.out = given.out;
-      // Whole panels, for experts of few rows and of many alike.
+      // Whole groups of interleaved rows, for experts of few rows and of many alike.
       const std::int64_t rows_per_task =
           kBytesPerTask / std::max<std::int64_t>(1, part.weight.row_bytes);
       part.slice =
-          std::clamp<std::int64_t>(rows_per_task / kPanelRows * kPanelRows, kPanelRows, 256);
-      all_lanes = all_lanes && part.weight.format->lanes != nullptr;
+          std::clamp<std::int64_t>(rows_per_task / kGroupRows * kGroupRows, kGroupRows, 128);
       any_lanes = any_lanes || part.weight.format->lanes != nullptr;
+      const Path path = path_of(*table, *part.weight.format, kFewRows + 1);
+      if (path != Path::floats) many = path;
       parts.push_back(part);
     }
   }
 
   bool per_token() const { return rows == Rows::tokens; }
-  std::int64_t most_rows(const StepLimits& limits) const {
-    return count_rows(rows, limits.tokens, limits.outputs, used);
-  }
 
   /// Experts that a step can touch at most.
   std::int64_t most_touched(const StepContext& step) const {
@@ -75,70 +73,57 @@ struct Experts {
   Range rows_of(const StepContext& step, std::int64_t expert) const {
     return ops::expert_rows(step.value(offsets), expert, step.input.rows(Rows::assignments));
   }
-  /// The input row of a row in grouped order.
-  std::int64_t input_row(const StepContext& step, std::int64_t row) const {
-    if (!per_token()) return row;
-    return ops::safe_index(step.value(tokens)[row], step.input.rows(Rows::tokens));
-  }
 
-  /// Rows in one piece for products in f32: grouped inputs are, others are gathered in work space
-  /// behind the quantized rows.
-  float* gathered(const StepContext& step) const {
-    return step.shared + quantized_floats(step.input.rows(rows));
-  }
-  std::int64_t quantized_floats(std::int64_t row_count) const {
-    return any_lanes ? row_count * quantized_row_floats(columns) : 0;
+  /// Per row in grouped order, the row of the input; first in the shared work space.
+  std::int32_t* token_rows(const StepContext& step) const {
+    return reinterpret_cast<std::int32_t*>(step.shared);
   }
 };
 
-bool uses_integers(const Part& part, std::int64_t rows) {
-  return part.weight.format->lanes != nullptr && rows <= kFewRows;
+/// Where things lie in the work space that an instruction's kernels share, in floats.
+struct Layout {
+  Layout(const Experts& experts, std::int64_t rows, std::int64_t assignments)
+      : columns(experts.columns),
+        integers(divide_up(assignments, 16) * 16),
+        bytes(integers + (experts.any_lanes ? prepared_floats(Path::integers, rows, columns) : 0)),
+        tiles(bytes +
+              (experts.many == Path::bytes ? prepared_floats(Path::bytes, rows, columns) : 0)),
+        end(tiles + (experts.many == Path::tiles
+                         ? tile_floats(assignments, std::min(experts.count, assignments))
+                         : 0)) {}
+  Layout(const Experts& experts, const StepContext& step)
+      : Layout(experts, step.input.rows(experts.rows), step.input.rows(Rows::assignments)) {}
+
+  /// Tiles of the `rank`-th expert with rows, whose first row in grouped order is `begin`: each
+  /// expert before it may have filled up its last pair of tiles.
+  std::int64_t tiles_of(std::int64_t begin, std::int64_t rank) const {
+    return tiles + tile_floats(begin, rank);
+  }
+  std::int64_t tile_floats(std::int64_t rows, std::int64_t experts) const {
+    return (rows + prepared_rows(Path::tiles) * (experts + 1)) * columns / 2;
+  }
+
+  std::int64_t columns;
+  std::int64_t integers;
+  std::int64_t bytes;
+  std::int64_t tiles;
+  std::int64_t end;
+};
+
+// Rows in one piece, each from the place its token has: what an expert multiplies.
+ActivationRows rows_of_expert(const Experts& experts, const StepContext& step, Range rows) {
+  ActivationRows in;
+  in.stride = experts.columns;
+  in.columns = experts.columns;
+  in.count = rows.size();
+  in.first = step.value(experts.in);
+  if (experts.per_token()) {
+    in.index = experts.token_rows(step) + rows.begin;
+  } else {
+    in.first += rows.begin * experts.columns;
+  }
+  return in;
 }
-
-// Quantizes the input's rows (each once, whatever the number of its experts) and brings rows that
-// are multiplied in f32 into grouped order.
-class PrepareKernel final : public Kernel {
- public:
-  explicit PrepareKernel(const Experts& experts) : experts_(experts) {}
-
-  WorkSpace work_space(const StepLimits& limits) const override {
-    std::int64_t floats = experts_.quantized_floats(experts_.most_rows(limits));
-    if (experts_.per_token()) floats += limits.tokens * experts_.used * experts_.columns;
-    return {static_cast<std::uint64_t>(floats) * sizeof(float), 0};
-  }
-
-  std::int64_t task_count(const StepContext& step) const noexcept override {
-    return quantize_tasks(step) + gather_tasks(step);
-  }
-
-  void run(const StepContext& step, float*, std::int64_t task) const noexcept override {
-    const std::int64_t columns = experts_.columns;
-    if (task < quantize_tasks(step)) {
-      experts_.table->quantize_row({step.value(experts_.in) + task * columns, columns,
-                                    quantized_row_at(step.shared, columns, task)});
-      return;
-    }
-    gather(step, task - quantize_tasks(step));
-  }
-
- private:
-  // Rows of an expert of many are quantized in vain; it costs little beside their products.
-  std::int64_t quantize_tasks(const StepContext& step) const {
-    return experts_.any_lanes ? step.input.rows(experts_.rows) : 0;
-  }
-
-  // A token uses an expert at most once, so few tokens are few rows of each.
-  std::int64_t gather_tasks(const StepContext& step) const {
-    const bool all_integers = experts_.all_lanes && step.input.rows(Rows::tokens) <= kFewRows;
-    if (!experts_.per_token() || all_integers) return 0;
-    return experts_.most_touched(step);
-  }
-
-  // The rows of one expert.
-  void gather(const StepContext& step, std::int64_t touched) const;
-
-  Experts experts_;
-};
 
 // The `index`-th expert that has rows, or `count` if there are fewer. Scanning a few hundred
 // offsets costs nothing beside a task.
@@ -149,66 +134,131 @@ std::int64_t find_touched(const Experts& experts, const StepContext& step, std::
   return experts.count;
 }
 
-void PrepareKernel::gather(const StepContext& step, std::int64_t touched) const {
-  const std::int64_t expert = find_touched(experts_, step, touched);
-  if (expert == experts_.count) return;
-  const Range rows = experts_.rows_of(step, expert);
-  if (experts_.all_lanes && rows.size() <= kFewRows) return;
-  for (std::int64_t r = rows.begin; r < rows.end; ++r) {
-    const float* from = step.value(experts_.in) + experts_.input_row(step, r) * experts_.columns;
-    std::copy(from, from + experts_.columns, experts_.gathered(step) + r * experts_.columns);
+// The rows' places in the input, as integers.
+class IndexKernel final : public Kernel {
+ public:
+  explicit IndexKernel(const Experts& experts) : experts_(experts) {}
+
+  std::int64_t task_count(const StepContext& step) const noexcept override {
+    return experts_.per_token() && step.input.rows(Rows::assignments) > 0 ? 1 : 0;
   }
-}
+
+  void run(const StepContext& step, float*, std::int64_t) const noexcept override {
+    const std::int64_t rows = step.input.rows(Rows::tokens);
+    const float* tokens = step.value(experts_.tokens);
+    std::int32_t* out = experts_.token_rows(step);
+    for (std::int64_t r = 0; r < step.input.rows(Rows::assignments); ++r) {
+      out[r] = static_cast<std::int32_t>(ops::safe_index(tokens[r], rows));
+    }
+  }
+
+ private:
+  Experts experts_;
+};
+
+// Quantizes the input's rows, each once, whatever the number of its experts; and brings the rows of
+// experts that have many into tiles.
+class PrepareKernel final : public Kernel {
+ public:
+  explicit PrepareKernel(const Experts& experts) : experts_(experts) {}
+
+  WorkSpace work_space(const StepLimits& limits) const override {
+    const std::int64_t assignments = limits.tokens * experts_.used;
+    const std::int64_t rows =
+        count_rows(experts_.rows, limits.tokens, limits.outputs, experts_.used);
+    const Layout layout(experts_, rows, assignments);
+    return {static_cast<std::uint64_t>(layout.end) * sizeof(float), 0};
+  }
+
+  std::int64_t task_count(const StepContext& step) const noexcept override {
+    return row_tasks(step) + (has_tiles(step) ? experts_.most_touched(step) : 0);
+  }
+
+  void run(const StepContext& step, float*, std::int64_t task) const noexcept override {
+    const Layout layout(experts_, step);
+    if (task >= row_tasks(step)) return fill_tiles(step, layout, task - row_tasks(step));
+    const ActivationRows in = {step.value(experts_.in), experts_.columns, nullptr,
+                               step.input.rows(experts_.rows), experts_.columns};
+    for (std::int64_t r = task * kRowsPerTask; r < std::min(in.count, (task + 1) * kRowsPerTask);
+         ++r) {
+      prepare_row(*experts_.table, Path::integers, in, r, step.shared + layout.integers);
+      if (experts_.many == Path::bytes) {
+        prepare_row(*experts_.table, Path::bytes, in, r, step.shared + layout.bytes);
+      }
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kRowsPerTask = 4;
+
+  // Rows of an expert of many are quantized in vain; it costs little beside their products.
+  std::int64_t row_tasks(const StepContext& step) const {
+    return experts_.any_lanes ? divide_up(step.input.rows(experts_.rows), kRowsPerTask) : 0;
+  }
+
+  // A token uses an expert at most once, so few tokens are few rows of each.
+  bool has_tiles(const StepContext& step) const {
+    return experts_.many == Path::tiles && step.input.rows(Rows::tokens) > kFewRows;
+  }
+
+  void fill_tiles(const StepContext& step, const Layout& layout, std::int64_t rank) const {
+    const std::int64_t expert = find_touched(experts_, step, rank);
+    if (expert == experts_.count) return;
+    const Range rows = experts_.rows_of(step, expert);
+    if (rows.size() <= kFewRows) return;
+    const ActivationRows in = rows_of_expert(experts_, step, rows);
+    float* out = step.shared + layout.tiles_of(rows.begin, rank);
+    for (std::int64_t b = 0; b * prepared_rows(Path::tiles) < in.count; ++b) {
+      prepare(*experts_.table, Path::tiles, in, b, out);
+    }
+  }
+
+  Experts experts_;
+};
 
 /// One slice of one expert's weight times all rows of that expert: the weight is read (and, for
 /// many rows, decoded) once in a step.
-struct Product {
+struct ExpertSlice {
   const Part& part;
   std::int64_t expert = 0;
+  std::int64_t rank = 0;   ///< among the experts that have rows
   std::int64_t first = 0;  ///< weight row
   std::int64_t count = 0;  ///< weight rows
   Range rows;              ///< in grouped order
 };
 
-WeightRows weights_of(const Product& product, std::int64_t first, std::int64_t count) {
-  WeightRows weight = product.part.weight;
-  weight.first += product.expert * product.part.expert_bytes + first * weight.row_bytes;
-  weight.rows = count;
-  return weight;
-}
-
-// Here and in PrepareKernel, and nowhere else, the loops of MatMul are called.
-void multiply(const Experts& experts, const StepContext& step, const Product& product,
-              float* worker_space) {
-  const Part& part = product.part;
-  const float* bias =
-      part.bias == nullptr ? nullptr : part.bias + product.expert * part.weight.rows;
-  float* out = step.value(part.out) + product.rows.begin * part.weight.rows;
-  const std::int64_t end = product.first + product.count;
-  if (uses_integers(part, product.rows.size())) {
-    std::array<QuantizedRow, kFewRows> in;
-    for (std::int64_t r = 0; r < product.rows.size(); ++r) {
-      in[static_cast<std::size_t>(r)] = quantized_row_at(
-          step.shared, experts.columns, experts.input_row(step, product.rows.begin + r));
+void multiply_slice(const Experts& experts, const StepContext& step, const ExpertSlice& slice,
+                    float* worker_space) {
+  const Part& part = slice.part;
+  const Layout layout(experts, step);
+  Product product;
+  product.path = path_of(*experts.table, *part.weight.format, slice.rows.size());
+  WeightRows expert = part.weight;
+  expert.first += slice.expert * part.expert_bytes;
+  product.weight = ingot::cpu::slice(expert, slice.first, slice.count);
+  product.in = rows_of_expert(experts, step, slice.rows);
+  if (product.path == Path::tiles) {
+    product.prepared = step.shared + layout.tiles_of(slice.rows.begin, slice.rank);
+  } else if (product.path != Path::floats) {
+    // Prepared in the order of the input.
+    const bool bytes = product.path == Path::bytes;
+    product.prepared = step.shared + (bytes ? layout.bytes : layout.integers);
+    product.prepared_index = product.in.index;
+    if (product.in.index == nullptr) {
+      product.prepared += prepared_floats(product.path, slice.rows.begin, experts.columns);
     }
-    experts.table->few_rows({.weight = weights_of(product, product.first, product.count),
-                             .in = in.data(),
-                             .rows = product.rows.size(),
-                             .bias = bias == nullptr ? nullptr : bias + product.first,
-                             .out = out + product.first,
-                             .out_stride = part.weight.rows});
-    return;
   }
-  const float* in = experts.per_token() ? experts.gathered(step) : step.value(experts.in);
-  for (std::int64_t n = product.first; n < end; n += kPanelRows) {
-    experts.table->many_rows({.weight = weights_of(product, n, std::min(kPanelRows, end - n)),
-                              .in = in + product.rows.begin * experts.columns,
-                              .in_stride = experts.columns,
-                              .rows = product.rows.size(),
-                              .bias = bias == nullptr ? nullptr : bias + n,
-                              .out = out + n,
-                              .out_stride = part.weight.rows,
-                              .panel = worker_space});
+  if (part.bias != nullptr) {
+    product.bias = part.bias + slice.expert * part.weight.rows + slice.first;
+  }
+  float* out = step.value(part.out) + slice.rows.begin * part.weight.rows + slice.first;
+  product.out_stride = part.weight.rows;
+  const std::int64_t step_rows = task_shape(product.path, part.weight).rows;
+  for (std::int64_t r = 0; r < slice.rows.size(); r += step_rows) {
+    product.first_row = r;
+    product.rows = std::min(step_rows, slice.rows.size() - r);
+    product.out = out + r * product.out_stride;
+    multiply(*experts.table, product, worker_space);
   }
 }
 
@@ -221,7 +271,14 @@ class ExpertProductKernel final : public Kernel {
   }
 
   WorkSpace work_space(const StepLimits&) const override {
-    return {0, static_cast<std::uint64_t>(kPanelRows * kPanelColumns) * sizeof(float)};
+    std::int64_t floats = 0;
+    for (const Part& part : experts_.parts) {
+      for (const std::int64_t rows : {kFewRows, kFewRows + 1}) {
+        const Path path = path_of(*experts_.table, *part.weight.format, rows);
+        floats = std::max(floats, product_work_floats(path));
+      }
+    }
+    return {0, static_cast<std::uint64_t>(floats) * sizeof(float)};
   }
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
@@ -239,13 +296,14 @@ class ExpertProductKernel final : public Kernel {
         continue;
       }
       const std::int64_t first = slice * part.slice;
-      multiply(experts_, step,
-               {.part = part,
-                .expert = expert,
-                .first = first,
-                .count = std::min(part.slice, part.weight.rows - first),
-                .rows = experts_.rows_of(step, expert)},
-               worker_space);
+      multiply_slice(experts_, step,
+                     {.part = part,
+                      .expert = expert,
+                      .rank = task / slices_,
+                      .first = first,
+                      .count = std::min(part.slice, part.weight.rows - first),
+                      .rows = experts_.rows_of(step, expert)},
+                     worker_space);
       return;
     }
   }
@@ -260,6 +318,7 @@ class ExpertProductKernel final : public Kernel {
 Built build(const ops::ExpertMatMul& op, const BuildContext& context) {
   const Experts experts(op, context);
   Kernels kernels;
+  kernels.push_back(std::make_unique<const IndexKernel>(experts));
   kernels.push_back(std::make_unique<const PrepareKernel>(experts));
   kernels.push_back(std::make_unique<const ExpertProductKernel>(experts));
   return kernels;

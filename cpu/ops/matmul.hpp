@@ -1,5 +1,5 @@
-// Arguments of the MatMul loops (matmul.inl). A MatMul of few rows multiplies integers; one of many
-// rows decodes panels of the weights to f32.
+// Arguments of the loops that multiply activations with weights (matmul.inl, packed_rows.inl;
+// tile_product.hpp has those of the matrix units).
 #pragma once
 
 #include <cstddef>
@@ -12,23 +12,29 @@ namespace ingot::cpu {
 /// Columns that share one scale of a quantized activation row.
 inline constexpr std::int64_t kActivationBlock = 32;
 
-/// Up to this many rows are multiplied as integers: reading a weight costs as much as eight integer
-/// products, decoding it to f32 as much as sixteen (portable target).
+/// Up to this many rows are multiplied as integers of 16 bits: reading a weight from memory takes
+/// about as long as eight such products.
 inline constexpr std::int64_t kFewRows = 8;
 
-/// A quantized activation row. x[k] ~ scale[k / 32] * q[k]; the q are held in 16 bits because the
-/// portable product of two columns (SSE2 pmaddwd) wants them so.
-struct QuantizedRow {
-  std::int16_t* q = nullptr;  ///< [columns], within +-127
-  float* scales = nullptr;    ///< [columns / 32]
-  float* sums = nullptr;      ///< [columns / 16] sum of q over 16 columns: what a min multiplies
+/// A quantized activation row: x[k] ~ scales[k / 32] * q[k]. Of 16 bits for few rows, of 8 for
+/// many; bytes lie in the order of kByteColumn within four columns.
+template <class Integer>
+struct QuantizedActivations {
+  Integer* q = nullptr;          ///< [columns], within +- the largest integer
+  float* scales = nullptr;       ///< [columns / 32]
+  std::int32_t* sums = nullptr;  ///< [columns / 16] sum of q over 16 columns: what a min multiplies
 };
+using QuantizedRow = QuantizedActivations<std::int16_t>;
+using QuantizedBytes = QuantizedActivations<std::int8_t>;
 
-struct QuantizeRow {
+template <class Integer>
+struct QuantizeActivations {
   const float* in = nullptr;  ///< [columns]
   std::int64_t columns = 0;   ///< a multiple of kActivationBlock
-  QuantizedRow out;
+  QuantizedActivations<Integer> out;
 };
+using QuantizeRow = QuantizeActivations<std::int16_t>;
+using QuantizeBytes = QuantizeActivations<std::int8_t>;
 
 /// Some rows of one weight.
 struct WeightRows {
@@ -36,16 +42,30 @@ struct WeightRows {
   std::int64_t row_bytes = 0;        ///< from row to row
   std::int64_t rows = 0;
   std::int64_t columns = 0;
+  std::int64_t packed_rows = 0;  ///< the first rows, a multiple of 16, lie interleaved (packed.hpp)
   const FormatKernels* format = nullptr;
 };
 
-struct FewRows {
+/// A few quantized activation rows times some rows of a weight.
+template <class Integer>
+struct IntegerRows {
   WeightRows weight;
-  const QuantizedRow* in = nullptr;  ///< [rows]
-  std::int64_t rows = 0;             ///< at most kFewRows
-  const float* bias = nullptr;       ///< [weight.rows] or null
-  float* out = nullptr;              ///< column 0 of these weight rows
+  const QuantizedActivations<Integer>* in = nullptr;  ///< [rows]
+  std::int64_t rows = 0;                              ///< at most kFewRows
+  const float* bias = nullptr;                        ///< [weight.rows] or null
+  float* out = nullptr;                               ///< column 0 of these weight rows
   std::int64_t out_stride = 0;
+};
+using FewRows = IntegerRows<std::int16_t>;
+using ByteRows = IntegerRows<std::int8_t>;
+
+/// Activations as they lie in memory.
+struct ActivationRows {
+  const float* first = nullptr;
+  std::int64_t stride = 0;
+  const std::int32_t* index = nullptr;  ///< row r is index[r] of them; null: r
+  std::int64_t count = 0;
+  std::int64_t columns = 0;
 };
 
 /// Columns and weight rows of a decoded panel: 16 x 512 f32 are 32 KiB and stay in the first-level
@@ -54,9 +74,9 @@ inline constexpr std::int64_t kPanelColumns = 512;
 inline constexpr std::int64_t kPanelRows = 16;
 
 struct ManyRows {
-  WeightRows weight;          ///< at most kPanelRows rows
-  const float* in = nullptr;  ///< [rows, columns]
-  std::int64_t in_stride = 0;
+  WeightRows weight;  ///< at most kPanelRows rows, all interleaved or none
+  ActivationRows in;
+  std::int64_t first_row = 0;  ///< of `in`
   std::int64_t rows = 0;
   const float* bias = nullptr;  ///< [weight.rows] or null
   float* out = nullptr;

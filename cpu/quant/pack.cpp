@@ -1,9 +1,12 @@
 #include "cpu/quant/pack.hpp"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <new>
 
+#include "cpu/quant/packed.hpp"
 #include "ingot/error.hpp"
 
 namespace ingot::cpu {
@@ -13,40 +16,121 @@ namespace {
 // at least 8 bytes; what some other source aligns worse is copied.
 constexpr std::size_t kAlignment = 4;
 
+// Copies begin on cache lines.
+constexpr std::uint64_t kCopyAlignment = 64;
+
 bool is_aligned(const std::byte* data) {
   return reinterpret_cast<std::uintptr_t>(data) % kAlignment == 0;
 }
 
+// Instructions whose kernels read interleaved rows.
+bool reads_packed(const Instruction& instruction) {
+  return std::holds_alternative<ops::MatMul>(instruction) ||
+         std::holds_alternative<ops::ExpertMatMul>(instruction) ||
+         std::holds_alternative<ops::EmbedRows>(instruction);
+}
+
+// A range of rows that begins and ends between groups of interleaved rows.
+bool is_group_range(const Tensor& tensor, const WeightOperand& operand) {
+  return operand.columns.begin == 0 && operand.columns.end == tensor.columns &&
+         operand.rows.begin % kGroupRows == 0 &&
+         (operand.rows.end % kGroupRows == 0 || operand.rows.end == tensor.rows);
+}
+
+// Per tensor: rows of each expert to interleave.
+std::vector<std::int64_t> rows_to_pack(const Program& program, const KernelTable& table) {
+  std::vector<std::int64_t> rows;
+  for (const Tensor& tensor : program.tensors) {
+    const bool can = table.format(tensor.type).pack != nullptr;
+    rows.push_back(can ? tensor.rows / kGroupRows * kGroupRows : 0);
+  }
+  for (const Instruction& instruction : program.instructions) {
+    const bool reads = reads_packed(instruction);
+    for (const WeightOperand& operand : operands(instruction).weights) {
+      if (reads && is_group_range(program.tensor(operand.tensor), operand)) continue;
+      rows[static_cast<std::size_t>(operand.tensor.index)] = 0;
+    }
+  }
+  return rows;
+}
+
+std::uint64_t copy_bytes(const Tensor& tensor) {
+  return (tensor.bytes() + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment;
+}
+
+// Memory that costs nothing until written, on huge pages where the system has them: a model's
+// weights are read from end to end for each token, and small pages would spend a share of that on
+// address translation.
+std::byte* reserve(std::uint64_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    fail(ErrorCode::out_of_memory, "no memory for the packed weights (", bytes,
+         " bytes); choose a smaller model or a smaller quantization");
+  }
+#if defined(MADV_HUGEPAGE)
+  (void)madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+  return static_cast<std::byte*>(memory);
+}
+
+void pack_tensor(const Tensor& tensor, std::int64_t packed_rows, const FormatKernels& format,
+                 std::span<const std::byte> in, std::byte* out, const ParallelFor& parallel) {
+  const auto bytes = static_cast<std::int64_t>(row_bytes(tensor.type, tensor.columns));
+  const std::int64_t groups = packed_rows / kGroupRows;
+  if (groups > 0) {
+    parallel(groups * tensor.experts, [&](std::int64_t task) {
+      const std::int64_t row = task / groups * tensor.rows + task % groups * kGroupRows;
+      format.pack(in.data() + row * bytes, bytes, out + row * bytes);
+    });
+  }
+  const std::int64_t left = (tensor.rows - packed_rows) * bytes;
+  for (std::int64_t expert = 0; left > 0 && expert < tensor.experts; ++expert) {
+    const std::int64_t at = (expert * tensor.rows + packed_rows) * bytes;
+    std::memcpy(out + at, in.data() + at, static_cast<std::size_t>(left));
+  }
+}
+
 }  // namespace
 
+void PackedWeights::Unmap::operator()(std::byte* memory) const {
+  munmap(memory, bytes);
+}
+
 PackedWeights::PackedWeights(const Program& program, std::shared_ptr<const Weights> weights,
-                             const KernelTable& table, const Progress& progress)
-    : weights_(std::move(weights)) {
+                             const KernelTable& table, const ParallelFor& parallel,
+                             const Progress& progress)
+    : weights_(std::move(weights)), packed_rows_(rows_to_pack(program, table)) {
   const auto start = std::chrono::steady_clock::now();
+  const auto is_copied = [&](std::size_t i) {
+    const auto id = TensorId{static_cast<std::int32_t>(i)};
+    return packed_rows_[i] > 0 || !is_aligned(weights_->bytes(id).data());
+  };
   std::uint64_t total = 0;
-  for (const Tensor& tensor : program.tensors) total += tensor.bytes();
+  std::uint64_t copied = 0;
+  for (std::size_t i = 0; i < program.tensors.size(); ++i) {
+    total += program.tensors[i].bytes();
+    if (is_copied(i)) copied += copy_bytes(program.tensors[i]);
+  }
+  if (copied > 0) {
+    copies_ =
+        std::unique_ptr<std::byte, Unmap>(reserve(copied), Unmap{static_cast<std::size_t>(copied)});
+  }
+  std::byte* next = copies_.get();
   std::uint64_t done = 0;
   for (std::size_t i = 0; i < program.tensors.size(); ++i) {
     const Tensor& tensor = program.tensors[i];
-    const auto bytes = weights_->bytes({static_cast<std::int32_t>(i)});
-    const FormatKernels& format = table.format(tensor.type);
-    if (format.pack == nullptr && is_aligned(bytes.data())) {
+    const TensorId id{static_cast<std::int32_t>(i)};
+    const auto bytes = weights_->bytes(id);
+    if (is_copied(i)) {
+      pack_tensor(tensor, packed_rows_[i], table.format(tensor.type), bytes, next, parallel);
+      weights_->release(id);
+      data_.push_back(next);
+      next += copy_bytes(tensor);
+      report_.packed_bytes += bytes.size();
+    } else {
       data_.push_back(bytes.data());
       report_.mapped_bytes += bytes.size();
-    } else {
-      auto& copy = copies_.emplace_back(new (std::nothrow) std::byte[bytes.size()]);
-      if (copy == nullptr) {
-        fail(ErrorCode::out_of_memory, "no memory for the packed copy of ", tensor.name, " (",
-             bytes.size(), " bytes); choose a smaller model or a smaller quantization");
-      }
-      if (format.pack == nullptr) {
-        std::memcpy(copy.get(), bytes.data(), bytes.size());
-      } else {
-        format.pack(bytes.data(), tensor.rows * tensor.experts,
-                    static_cast<std::int64_t>(row_bytes(tensor.type, tensor.columns)), copy.get());
-      }
-      data_.push_back(copy.get());
-      report_.packed_bytes += bytes.size();
     }
     done += bytes.size();
     if (progress) progress("weights", done, total);

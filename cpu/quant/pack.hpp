@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -12,22 +13,38 @@
 
 namespace ingot::cpu {
 
+/// Runs body(0) .. body(count - 1) on the executor's threads and returns when all are done.
+using ParallelFor =
+    std::function<void(std::int64_t count, const std::function<void(std::int64_t)>& body)>;
+
 class PackedWeights {
  public:
-  /// Packs every tensor that the target wants in another order; the others stay in the file, which
-  /// `weights` keeps mapped. Error out_of_memory when a copy does not fit.
+  /// Interleaves the rows of every tensor whose format has such an order and whose uses can all
+  /// read it, one tensor after the other: when a tensor is packed, its pages of the file are let
+  /// go. The others stay in the file, which `weights` keeps mapped. Error out_of_memory when the
+  /// copies do not fit. Whatever `progress` throws is thrown on.
   PackedWeights(const Program& program, std::shared_ptr<const Weights> weights,
-                const KernelTable& table, const Progress& progress);
+                const KernelTable& table, const ParallelFor& parallel, const Progress& progress);
 
-  /// The tensor's first row; rows follow each other at row_bytes(type, columns).
+  /// The tensor's first row; rows follow each other at row_bytes(type, columns), in each expert the
+  /// first packed_rows interleaved.
   const std::byte* data(TensorId id) const { return data_[static_cast<std::size_t>(id.index)]; }
+  std::int64_t packed_rows(TensorId id) const {
+    return packed_rows_[static_cast<std::size_t>(id.index)];
+  }
 
   const PackReport& report() const { return report_; }
 
  private:
+  struct Unmap {
+    std::size_t bytes = 0;
+    void operator()(std::byte* memory) const;
+  };
+
   std::shared_ptr<const Weights> weights_;
-  std::vector<std::unique_ptr<std::byte[]>> copies_;
+  std::unique_ptr<std::byte, Unmap> copies_{nullptr, Unmap{}};
   std::vector<const std::byte*> data_;
+  std::vector<std::int64_t> packed_rows_;
   PackReport report_;
 };
 

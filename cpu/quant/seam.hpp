@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ingot/dtype.hpp"
 #include "ingot/quant/formats.hpp"
 
 namespace ingot::cpu {
 
 struct FormatKernels {
+  DType type = DType::F32;
   std::int64_t block_size = 1;   ///< columns per block
   std::int64_t block_bytes = 1;  ///< bytes per block
 
@@ -26,10 +28,11 @@ struct FormatKernels {
   /// Whether lanes ever set a min other than 0.
   bool has_min = false;
 
-  /// Brings a tensor of `rows` rows of `row_bytes` bytes into this target's order, which keeps the
-  /// size and the place of each row. Null: the file's order is used where it lies.
-  void (*pack)(const std::byte* in, std::int64_t rows, std::int64_t row_bytes,
-               std::byte* out) = nullptr;
+  /// Interleaves 16 rows of `row_bytes` bytes each (packed.hpp), and gives back one of them. Null:
+  /// the file's order is used where it lies.
+  void (*pack)(const std::byte* rows, std::int64_t row_bytes, std::byte* out) = nullptr;
+  void (*unpack_row)(const std::byte* rows, std::int64_t row_bytes, int row,
+                     std::byte* out) = nullptr;
 };
 
 }  // namespace ingot::cpu

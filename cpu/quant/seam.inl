@@ -1,5 +1,6 @@
 // The seam over the scalar codecs of quant/, compiled once per target. A target that has a better
 // way for a format specialises Seam<Format> before it includes this file's users.
+#include "cpu/quant/packed.inl"
 #include "cpu/quant/seam.hpp"
 #include "cpu/targets/target.hpp"
 
@@ -49,12 +50,17 @@ struct Seam {
 template <class Format>
 constexpr FormatKernels format_kernels() {
   FormatKernels kernels;
+  kernels.type = Format::kType;
   kernels.block_size = Format::kBlockSize;
   kernels.block_bytes = sizeof(typename Format::Block);
   kernels.panel = &Seam<Format>::panel;
   if constexpr (Format::kIntegerGrid) {
     kernels.lanes = &Seam<Format>::lanes;
     kernels.has_min = Format::kHasMin;
+  }
+  if constexpr (Packed<Format>::kExists) {
+    kernels.pack = &pack_rows<Format>;
+    kernels.unpack_row = &unpack_row<Format>;
   }
   return kernels;
 }

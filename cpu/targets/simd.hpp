@@ -28,6 +28,8 @@ typedef float Floats __attribute__((vector_size(kVectorBytes)));
 typedef std::int32_t Ints __attribute__((vector_size(kVectorBytes)));
 
 typedef std::int16_t Shorts __attribute__((vector_size(kVectorBytes)));
+typedef std::uint16_t UnsignedShorts __attribute__((vector_size(kVectorBytes)));
+typedef std::uint8_t Bytes __attribute__((vector_size(kVectorBytes)));
 typedef std::int8_t HalfBytes __attribute__((vector_size(kVectorBytes / 2)));
 
 /// A number as a type, to choose a template by.
@@ -35,6 +37,16 @@ template <int kNumber>
 struct Constant {
   static constexpr int kValue = kNumber;
 };
+
+/// body(Constant<0>), body(Constant<1>) ... : the number is known where it is used, so that shifts
+/// by it are immediate.
+template <int kCount, int kFrom = 0, class Body>
+inline __attribute__((always_inline)) void unrolled(Body&& body) {
+  if constexpr (kFrom < kCount) {
+    body(Constant<kFrom>{});
+    unrolled<kCount, kFrom + 1>(body);
+  }
+}
 
 inline Floats load(const float* from) {
   Floats v;
@@ -105,8 +117,61 @@ inline Ints multiply_add_pairs(Shorts a, Shorts b) {
 #endif
 }
 
+/// sum + multiply_add_pairs(a, b).
+inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
+#if defined(__AVX512VNNI__)
+  return (Ints)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+#else
+  return sum + multiply_add_pairs(a, b);
+#endif
+}
+
 inline Floats to_floats(Ints v) {
   return __builtin_convertvector(v, Floats);
+}
+
+template <class Vector>
+inline Vector load_as(const void* from) {
+  Vector v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+
+/// The same four bytes in every lane.
+inline Ints broadcast_word(const void* from) {
+  std::int32_t word;
+  __builtin_memcpy(&word, from, sizeof word);
+  return Ints{} + word;
+}
+
+/// kLanes bytes, widened.
+inline Ints widen_unsigned(const std::byte* from) {
+#if defined(__AVX512F__)
+  return (Ints)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#elif defined(__AVX2__)
+  return (Ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+#else
+  Ints out;
+  for (int i = 0; i < kLanes; ++i) out[i] = static_cast<std::uint8_t>(from[i]);
+  return out;
+#endif
+}
+
+inline Ints widen_signed(const std::byte* from) {
+#if defined(__AVX512F__)
+  return (Ints)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#elif defined(__AVX2__)
+  return (Ints)_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+#else
+  Ints out;
+  for (int i = 0; i < kLanes; ++i) out[i] = static_cast<std::int8_t>(from[i]);
+  return out;
+#endif
+}
+
+/// Brings `lines` cache lines from `from` on nearer; they need not exist.
+inline void prefetch_lines(const void* from, int lines) {
+  for (int i = 0; i < lines; ++i) __builtin_prefetch(static_cast<const char*>(from) + 64 * i);
 }
 
 /// The first half of the lanes `low`, the second `high`.

@@ -5,7 +5,10 @@
 #include "cpu/ops/latent_attention.inl"
 #include "cpu/ops/matmul.inl"
 #include "cpu/ops/norm.inl"
+#include "cpu/ops/packed_rows.inl"
+#include "cpu/ops/quantize.inl"
 #include "cpu/ops/rope.inl"
+#include "cpu/ops/tile_product.inl"
 #include "cpu/quant/seam.inl"
 #include "cpu/targets/target.hpp"
 
@@ -18,13 +21,45 @@ inline const char* running() {
   return INGOT_CPU_TEXT(INGOT_CPU_TARGET);
 }
 
+template <class Format>
+constexpr PackedKernels packed_kernels() {
+  PackedKernels kernels;
+  if constexpr (Packed<Format>::kExists) {
+    kernels.few_rows = &multiply_packed<Packed<Format>, PairProducts>;
+#if defined(__AVX2__)
+    kernels.byte_rows = &multiply_packed<Packed<Format>, ByteProducts>;
+#endif
+#if defined(__AMX_BF16__)
+    kernels.tiles = &multiply_packed_tiles<Packed<Format>>;
+#endif
+  }
+  return kernels;
+}
+
+inline const PackedKernels& find_packed(DType type) {
+  return quant::visit_format(type, [](auto format) -> const PackedKernels& {
+    static constexpr PackedKernels kKernels = packed_kernels<decltype(format)>();
+    return kKernels;
+  });
+}
+
 const KernelTable kTable = {
     .name = INGOT_CPU_TEXT(INGOT_CPU_TARGET),
     .running = &running,
     .format = &find_format,
-    .quantize_row = &quantize_row,
+    .decode_row = &decode_row,
+    .quantize_row = &quantize<std::int16_t>,
     .few_rows = &multiply_few_rows,
     .many_rows = &multiply_many_rows,
+    .packed = &find_packed,
+    .quantize_bytes = kHasByteProducts ? &quantize<std::int8_t> : nullptr,
+#if defined(__AMX_BF16__)
+    .pack_tiles = &pack_tiles,
+    .file_tiles = &multiply_file_tiles,
+#else
+    .pack_tiles = nullptr,
+    .file_tiles = nullptr,
+#endif
     .attend = &attend,
     .merge_splits = &merge_splits,
     .multiply_head = &multiply_head,

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -132,6 +133,19 @@ class GgufFile {
            " is missing; the file is incomplete or of another architecture than it says");
     }
     return *found;
+  }
+
+  /// Lets go of the memory that a mapped file takes for `data` (a tensor's, or a part of it), for a
+  /// caller who has copied it. The bytes stay readable: the system fetches them again.
+  void release(std::span<const std::byte> data) const {
+    for (const gguf::FileBytes& part : parts_) {
+      const std::span<const std::byte> all = part.bytes();
+      const std::less_equal<const std::byte*> up_to;
+      if (up_to(all.data(), data.data()) &&
+          up_to(data.data() + data.size(), all.data() + all.size())) {
+        part.release(data);
+      }
+    }
   }
 
   /// Size of the file, or of all parts together, in bytes.

@@ -22,6 +22,10 @@ class Weights {
     return bytes_[static_cast<std::size_t>(id.index)];
   }
 
+  /// Tells the system that the tensor's bytes will hardly be needed again: memory that a mapped file
+  /// takes for them is let go. They stay readable.
+  void release(TensorId id) const { file_->release(bytes(id)); }
+
  private:
   std::shared_ptr<const GgufFile> file_;  // keeps the mapping alive
   std::vector<std::span<const std::byte>> bytes_;

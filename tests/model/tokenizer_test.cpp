@@ -176,7 +176,8 @@ TEST_F(TokenizerModels, DecodingGivesTheTextBack) {
 }
 
 TEST_F(TokenizerModels, SourceCodeSurvives) {
-  const std::string text = read_text(std::filesystem::path(__FILE__));
+  const std::string text =
+      read_text(std::filesystem::path(INGOT_SOURCE_DIR "/tests/model/tokenizer_test.cpp"));
   for (const char* name : kAll) {
     ASSERT_EQ(get(name)->decode(get(name)->encode(text, kPlain)), text) << name;
   }
@@ -328,7 +329,8 @@ TEST_F(TokenizerModels, StreamedTextIsTheDecodedText) {
 
 TEST_F(TokenizerModels, ThreadsShareATokenizer) {
   const auto tokenizer = get("starcoder");
-  const std::string text = read_text(std::filesystem::path(__FILE__));
+  const std::string text =
+      read_text(std::filesystem::path(INGOT_SOURCE_DIR "/tests/model/tokenizer_test.cpp"));
   const auto expected = tokenizer->encode(text);
   std::vector<std::thread> threads;
   std::array<bool, 4> same{};

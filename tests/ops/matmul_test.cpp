@@ -81,6 +81,23 @@ TEST_P(MatMulFormatTest, UsesExactlyThePartOfTheTensorThatItNames) {
   }
 }
 
+// Ranges that rows may be interleaved in: whole groups, the last ones with a remainder.
+TEST_P(MatMulFormatTest, UsesExactlyTheRowsOfAFusedTensorThatItNames) {
+  const std::int64_t block = std::max<std::int64_t>(32, block_size(GetParam()));
+  for (const std::int64_t rows : {1, 12}) {
+    OpCase c({{0, rows}});
+    ops::MatMul op;
+    op.in = c.input(2 * block);
+    WeightOperand weight = c.whole(c.tensor(GetParam(), 2 * block, 105, 2));
+    weight.experts = {1, 2};
+    for (const Range range : {Range{0, 32}, Range{32, 96}, Range{96, 105}}) {
+      weight.rows = range;
+      op.parts.push_back({weight, std::nullopt, c.output(range.size())});
+    }
+    expect_products(c, op);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, MatMulFormatTest, ::testing::ValuesIn(all_formats()),
                          format_name);
 
@@ -172,11 +189,12 @@ TEST(MatMulTest, PassesNanAndInfinityOnToTheirRowOnly) {
       x[2 * 256 + 77] = bad;
       ops::MatMul op;
       op.in = c.input_of(256, x);
-      op.parts.push_back({c.whole(c.tensor(DType::Q4_K, 256, 5)), std::nullopt, c.output(5)});
+      op.parts.push_back({c.whole(c.tensor(DType::Q4_K, 256, 21)), std::nullopt, c.output(21)});
       for (const Device* device : devices_under_test()) {
         const Recorded got = c.run(*device, op, op.parts[0].out);
         for (std::int64_t r = 0; r < rows; ++r) {
           EXPECT_EQ(std::isfinite(got.at(r, 3)), r != 2) << "row " << r;
+          EXPECT_EQ(std::isfinite(got.at(r, 18)), r != 2) << "row " << r;
         }
       }
     }

@@ -8,16 +8,23 @@
 #include <span>
 #include <vector>
 
+#include "cpu/dispatch/dispatch.hpp"
+#include "cpu/ops/product.hpp"
 #include "ingot/quant/formats.hpp"
 #include "tests/support/op_case.hpp"
 
 namespace ingot::test {
 
-// |scale * q| + |min| of each column: what is multiplied and summed where x = scale * q - min. For
-// types without a grid, |w|.
-inline std::vector<double> magnitudes(DType type, const std::vector<std::byte>& bytes,
+// What one column of a weight row is made of. For x = scale * q - min the size of what is
+// multiplied and summed, |scale * q| + |min|, and the scale; for types without a grid |w| and 0.
+struct Column {
+  double size = 0;
+  double scale = 0;
+};
+
+inline std::vector<Column> columns_of(DType type, const std::vector<std::byte>& bytes,
                                       const std::vector<float>& decoded) {
-  std::vector<double> out(decoded.size());
+  std::vector<Column> out(decoded.size());
   quant::visit_format(type, [&](auto format) {
     using Format = decltype(format);
     if constexpr (Format::kIntegerGrid) {
@@ -28,88 +35,93 @@ inline std::vector<double> magnitudes(DType type, const std::vector<std::byte>& 
         quant::Lanes32 lanes;
         Format::lanes(block, static_cast<int>(g % kGroups), lanes);
         for (std::size_t i = 0; i < 32; ++i) {
-          out[32 * g + i] = std::abs(static_cast<double>(lanes.scale[i / 16]) * lanes.q[i]) +
-                            std::abs(static_cast<double>(lanes.min[i / 16]));
+          const double scale = std::abs(static_cast<double>(lanes.scale[i / 16]));
+          out[32 * g + i] = {
+              scale * std::abs(lanes.q[i]) + std::abs(static_cast<double>(lanes.min[i / 16])),
+              scale};
         }
       }
     } else {
-      for (std::size_t i = 0; i < decoded.size(); ++i) out[i] = std::abs(decoded[i]);
+      for (std::size_t i = 0; i < decoded.size(); ++i) out[i] = {std::abs(decoded[i]), 0};
     }
   });
   return out;
 }
 
-// Where docs/numerics.md says that activations are rounded to 8 bits.
-inline bool rounds_activations(DType type, std::int64_t rows) {
-  const bool is_grid =
-      quant::visit_format(type, [](auto format) { return decltype(format)::kIntegerGrid; });
-  return is_grid && rows <= 8;
-}
-
-// Half a step of each activation's block of 32 (and 2^-15 of a step for the roundings of x * 127 /
-// largest), times the weight.
-inline double rounding_of_activations(std::span<const float> x, const std::vector<float>& w) {
-  double sum = 0;
-  for (std::size_t b = 0; b < x.size(); b += 32) {
-    double largest = 0;
-    double weights = 0;
-    for (std::size_t i = b; i < b + 32; ++i) {
-      largest = std::max(largest, std::abs(static_cast<double>(x[i])));
-      weights += std::abs(static_cast<double>(w[i]));
-    }
-    sum += largest / 127 * (0.5 + std::pow(2.0, -15)) * weights;
-  }
-  return sum;
-}
-
-// Roundings that one product goes through on its way into the sum, times 2^-24 of all products'
-// magnitudes.
-//   integers: K / 32 groups follow each other; a group's two halves, its scale, the lanes, the mins
-//             and the bias add 8;
-//   f32:      K / 4 at most within a panel of 512 columns, panels one after the other, and 8 for
-//             product, lanes, remainder and bias.
-inline double accumulation(bool integers, std::span<const float> x,
-                           const std::vector<double>& magnitude) {
-  double sum = 0;
+inline double largest_of(std::span<const float> x) {
   double largest = 0;
-  for (std::size_t k = 0; k < x.size(); ++k) {
-    if (k % 32 == 0) {
-      largest = 0;
-      for (std::size_t i = k; i < std::min(k + 32, x.size()); ++i) {
-        largest = std::max(largest, std::abs(static_cast<double>(x[i])));
+  for (const float v : x) largest = std::max(largest, std::abs(static_cast<double>(v)));
+  return largest;
+}
+
+// docs/numerics.md, per path of the CPU. `x` is an activation row, `w` the decoded weights.
+inline double error_of(cpu::Path path, std::span<const float> x, const std::vector<float>& w,
+                       const std::vector<Column>& columns) {
+  const auto count = static_cast<double>(x.size());
+  // Quantized activations are off by half a step of their block, and a little for the roundings of
+  // x * largest / (largest magnitude) and of the scale.
+  const bool bytes = path == cpu::Path::bytes;
+  const double levels = bytes ? 127 : 32767;
+  const double half_step = 0.5 + (bytes ? std::pow(2.0, -15) : std::pow(2.0, -7));
+  double rounding = 0;
+  double sum = 0;  // of the magnitudes that are added up
+  for (std::size_t b = 0; b < x.size(); b += 32) {
+    const auto block = x.subspan(b, std::min<std::size_t>(32, x.size() - b));
+    const double step = largest_of(block) / levels * half_step;
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      const Column& column = columns[b + i];
+      const double magnitude = std::abs(static_cast<double>(block[i]));
+      const double weight = std::abs(static_cast<double>(w[b + i]));
+      sum += magnitude * column.size;
+      switch (path) {
+        case cpu::Path::integers:
+        case cpu::Path::bytes:
+          rounding += step * weight;
+          sum += step * column.size;
+          break;
+        case cpu::Path::tiles:
+          // Both factors to bf16; the weight by way of (256 + offset + q) * scale in f32.
+          rounding += magnitude * weight * (std::pow(2.0, -8) + std::pow(2.0, -18)) +
+                      magnitude * kUnit * 640 * column.scale;
+          break;
+        case cpu::Path::floats: break;
       }
     }
-    const double half_step = integers ? largest / 254 : 0.0;
-    sum += (std::abs(static_cast<double>(x[k])) + half_step) * magnitude[k];
   }
-  const auto columns = static_cast<double>(x.size());
-  const double roundings =
-      integers ? columns / 32 + 8 : std::min(columns, 512.0) / 4 + columns / 512 + 8;
-  return roundings * kUnit * sum;
+  // Roundings that one product goes through on its way into the sum:
+  //   quantized: K / 32 groups follow each other; an integer sum's conversion, its scale, a group's
+  //              two halves, the lanes, the mins and the bias add 9;
+  //   tiles:     every sum of pairs, at worst one after the other;
+  //   f32:       K / 4 at most within a panel of 512 columns, panels one after the other, and 8 for
+  //              product, lanes, remainder and bias.
+  double roundings = std::min(count, 512.0) / 4 + count / 512 + 8;
+  if (path == cpu::Path::integers || bytes) roundings = count / 32 + 9;
+  if (path == cpu::Path::tiles) roundings = count + 2;
+  return rounding + roundings * kUnit * sum;
 }
 
 /// A weight row as the bound needs it.
 struct WeightRow {
   std::vector<float> decoded;
-  std::vector<double> magnitude;
+  std::vector<Column> columns;
 };
 
 inline WeightRow weight_row_for_bound(const OpCase& c, const WeightOperand& weight,
                                       std::int64_t row) {
   WeightRow out;
   out.decoded = c.weight_row(weight, row);
-  out.magnitude =
-      magnitudes(c.program().tensor(weight.tensor).type, c.weight_bytes(weight, row), out.decoded);
+  out.columns =
+      columns_of(c.program().tensor(weight.tensor).type, c.weight_bytes(weight, row), out.decoded);
   return out;
 }
 
 /// The bound of one element: x times a weight row, among `rows` rows multiplied together.
 inline double product_bound(DType type, std::int64_t rows, std::span<const float> x,
                             const WeightRow& weight, double expected) {
-  const bool integers = rounds_activations(type, rows);
+  const cpu::KernelTable& table = cpu::select_target();
+  const cpu::Path path = cpu::path_of(table, table.format(type), rows);
   // The decoded weight's own rounding (scale * q - min, once) and the reference's to f32.
-  return (integers ? rounding_of_activations(x, weight.decoded) : 0.0) +
-         accumulation(integers, x, weight.magnitude) + 2 * kUnit * std::abs(expected);
+  return error_of(path, x, weight.decoded, weight.columns) + 2 * kUnit * std::abs(expected);
 }
 
 }  // namespace ingot::test

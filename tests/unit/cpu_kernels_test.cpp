@@ -5,9 +5,12 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "cpu/dispatch/dispatch.hpp"
+#include "cpu/ops/product.hpp"
+#include "cpu/quant/packed.hpp"
 #include "ingot/quant/formats.hpp"
 
 namespace ingot::cpu {
@@ -35,7 +38,7 @@ class Guarded {
 
  private:
   static constexpr std::size_t kGuards = 64;
-  static T guard() { return static_cast<T>(12345); }
+  static T guard() { return static_cast<T>(123); }
   std::size_t count_;
   std::vector<T> all_;
 };
@@ -53,26 +56,37 @@ class CpuKernels : public ::testing::TestWithParam<const KernelTable*> {
   const KernelTable& table() const { return *GetParam(); }
 };
 
-TEST_P(CpuKernels, ActivationsAreWithinHalfAStepAndClamped) {
+// Quantizes `x` as Integers of at most `largest`; columns of a byte row come back in their order.
+template <class Integer>
+void check_quantized(void (*quantize)(const QuantizeActivations<Integer>&), int largest,
+                     double half_step) {
   for (const std::int64_t columns : {32, 64, 320}) {
     auto x = random_floats(columns);
     x[5] = 100.0F;
     x[6] = -100.0F;
-    Guarded<std::int16_t> q(columns);
+    Guarded<Integer> q(columns);
     Guarded<float> scales(columns / 32);
-    Guarded<float> sums(columns / 16);
-    table().quantize_row({x.data(), columns, {q.data(), scales.data(), sums.data()}});
+    Guarded<std::int32_t> sums(columns / 16);
+    quantize({x.data(), columns, {q.data(), scales.data(), sums.data()}});
+    std::vector<int> sum(static_cast<std::size_t>(columns / 16));
     for (std::int64_t i = 0; i < columns; ++i) {
+      const std::int64_t column = sizeof(Integer) == 1 ? i / 4 * 4 + kByteColumn[i % 4] : i;
       const double scale = scales[i / 32];
-      EXPECT_LE(std::abs(q[i]), 127);
-      EXPECT_LE(std::abs(scale * q[i] - static_cast<double>(x[static_cast<std::size_t>(i)])),
-                scale * (0.5 + std::pow(2.0, -15)));
+      EXPECT_LE(std::abs(q[i]), largest);
+      EXPECT_LE(std::abs(scale * q[i] - static_cast<double>(x[static_cast<std::size_t>(column)])),
+                scale * half_step);
+      sum[static_cast<std::size_t>(column / 16)] += q[i];
     }
     for (std::int64_t s = 0; s < columns / 16; ++s) {
-      int sum = 0;
-      for (std::int64_t i = 16 * s; i < 16 * s + 16; ++i) sum += q[i];
-      EXPECT_EQ(sums[s], static_cast<float>(sum));
+      EXPECT_EQ(sums[s], sum[static_cast<std::size_t>(s)]);
     }
+  }
+}
+
+TEST_P(CpuKernels, ActivationsAreWithinHalfAStepAndClamped) {
+  check_quantized(table().quantize_row, 32767, 0.5 + std::pow(2.0, -7));
+  if (table().quantize_bytes != nullptr) {
+    check_quantized(table().quantize_bytes, 127, 0.5 + std::pow(2.0, -15));
   }
 }
 
@@ -80,10 +94,10 @@ TEST_P(CpuKernels, ActivationsRoundTiesToEven) {
   std::vector<float> x(32, 0.0F);
   const float ties[] = {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, -2.5F};
   std::copy(std::begin(ties), std::end(ties), x.begin());
-  x[31] = 127.0F;  // scale 1
+  x[31] = 32767.0F;  // scale 1
   std::int16_t q[32];
   float scale = 0;
-  float sums[2];
+  std::int32_t sums[2];
   table().quantize_row({x.data(), 32, {q, &scale, sums}});
   EXPECT_EQ(scale, 1.0F);
   const std::int16_t expected[] = {0, 2, 2, 0, -2, -2};
@@ -92,16 +106,39 @@ TEST_P(CpuKernels, ActivationsRoundTiesToEven) {
 
 TEST_P(CpuKernels, ActivationBlocksThatCannotBeScaled) {
   std::vector<float> x(96, 1.0F);
-  std::fill(x.begin(), x.begin() + 32, 1e-39F);  // 127 / x overflows
+  std::fill(x.begin(), x.begin() + 32, 1e-37F);  // 32767 / x overflows
   x[40] = INFINITY;
   x[80] = std::nanf("");
   std::int16_t q[96];
   float scales[3];
-  float sums[6];
+  std::int32_t sums[6];
   table().quantize_row({x.data(), 96, {q, scales, sums}});
   EXPECT_EQ(scales[0], 0.0F);
   EXPECT_TRUE(std::isnan(scales[1]));
   EXPECT_TRUE(std::isnan(scales[2]));
+}
+
+// Interleaving keeps every bit of any bytes at all, in the same place and number.
+TEST_P(CpuKernels, InterleavedRowsComeBackBitForBit) {
+  std::mt19937 random(7);
+  for (const auto& format : quant::kFormats) {
+    SCOPED_TRACE(format.name);
+    const FormatKernels& kernels = table().format(format.id);
+    ASSERT_EQ(kernels.pack == nullptr, kernels.unpack_row == nullptr);
+    if (kernels.pack == nullptr) continue;
+    const std::int64_t bytes = 3 * format.block_bytes;
+    std::vector<std::byte> rows(static_cast<std::size_t>(16 * bytes));
+    for (std::byte& b : rows) b = static_cast<std::byte>(random());
+    Guarded<std::byte> packed(16 * bytes);
+    kernels.pack(rows.data(), bytes, packed.data());
+    for (int row = 0; row < 16; ++row) {
+      Guarded<std::byte> back(bytes);
+      kernels.unpack_row(packed.data(), bytes, row, back.data());
+      EXPECT_EQ(
+          std::memcmp(back.data(), rows.data() + row * bytes, static_cast<std::size_t>(bytes)), 0)
+          << row;
+    }
+  }
 }
 
 // Every format's lanes are its decoded values; panels are its decoded values bit for bit.
@@ -147,8 +184,8 @@ TEST_P(CpuKernels, ProductsStayInTheirRowsAndColumns) {
         std::vector<std::byte> bytes(static_cast<std::size_t>(weight_rows * row_bytes));
         format.quantize(w.data(), bytes.data(), weight_rows * columns);
         const auto x = random_floats(rows * columns, 2);
-        const WeightRows weight{bytes.data(), row_bytes, weight_rows, columns,
-                                &table().format(type)};
+        const WeightRows weight{bytes.data(), row_bytes, weight_rows,
+                                columns,      0,         &table().format(type)};
         const std::int64_t stride = weight_rows + 7;
         const auto check = [&](Guarded<float>& out) {
           for (std::int64_t r = 0; r < rows; ++r) {
@@ -159,13 +196,19 @@ TEST_P(CpuKernels, ProductsStayInTheirRowsAndColumns) {
         };
         Guarded<float> many(rows * stride, -1.0F);
         Guarded<float> panel(kPanelRows * kPanelColumns);
-        table().many_rows(
-            {weight, x.data(), columns, rows, nullptr, many.data(), stride, panel.data()});
+        table().many_rows({weight,
+                           {x.data(), columns, nullptr, rows, columns},
+                           0,
+                           rows,
+                           nullptr,
+                           many.data(),
+                           stride,
+                           panel.data()});
         check(many);
         if (weight.format->lanes == nullptr) continue;
         std::vector<std::int16_t> q(x.size());
         std::vector<float> scales(x.size() / 32);
-        std::vector<float> sums(x.size() / 16);
+        std::vector<std::int32_t> sums(x.size() / 16);
         std::vector<QuantizedRow> in;
         for (std::int64_t r = 0; r < rows; ++r) {
           in.push_back({q.data() + r * columns, scales.data() + r * columns / 32,
@@ -175,6 +218,60 @@ TEST_P(CpuKernels, ProductsStayInTheirRowsAndColumns) {
         Guarded<float> few(rows * stride, -1.0F);
         table().few_rows({weight, in.data(), rows, nullptr, few.data(), stride});
         check(few);
+      }
+    }
+  }
+}
+
+// The same of interleaved rows and of tiles, whose edges are rows and columns that do not exist.
+TEST_P(CpuKernels, InterleavedProductsStayInTheirRowsAndColumns) {
+  const std::int64_t columns = 512;
+  for (const DType type : {DType::Q4_K, DType::Q5_K, DType::Q6_K, DType::Q8_0, DType::MXFP4}) {
+    const auto& format = quant::format(type);
+    const FormatKernels& kernels = table().format(type);
+    const std::int64_t row_bytes = columns / format.block_size * format.block_bytes;
+    for (const std::int64_t weight_rows : {16, 48, 128}) {
+      const auto w = random_floats(weight_rows * columns);
+      std::vector<std::byte> bytes(static_cast<std::size_t>(weight_rows * row_bytes));
+      format.quantize(w.data(), bytes.data(), weight_rows * columns);
+      std::vector<std::byte> packed(bytes.size());
+      for (std::int64_t n = 0; n < weight_rows; n += 16) {
+        kernels.pack(bytes.data() + n * row_bytes, row_bytes, packed.data() + n * row_bytes);
+      }
+      for (const std::int64_t rows : {1, 3, 8, 16, 33, 49}) {
+        const auto x = random_floats(rows * columns, 2);
+        const std::int64_t stride = weight_rows + 7;
+        for (const Path path : {Path::integers, Path::bytes, Path::tiles, Path::floats}) {
+          if (path == Path::integers && rows > kFewRows) continue;
+          if (path == Path::bytes && table().quantize_bytes == nullptr) continue;
+          if (path == Path::tiles && table().pack_tiles == nullptr) continue;
+          SCOPED_TRACE(std::string(format.name) + ", path " +
+                       std::to_string(static_cast<int>(path)) + ", weight rows " +
+                       std::to_string(weight_rows) + ", rows " + std::to_string(rows));
+          Product product;
+          product.path = path;
+          product.weight = {packed.data(), row_bytes, weight_rows, columns, weight_rows, &kernels};
+          product.in = {x.data(), columns, nullptr, rows, columns};
+          product.rows = rows;
+          Guarded<float> prepared(prepared_floats(path, rows, columns) + 16);
+          const auto aligned = [](float* p) {
+            return reinterpret_cast<float*>((reinterpret_cast<std::uintptr_t>(p) + 63) / 64 * 64);
+          };
+          for (std::int64_t b = 0; b * prepared_rows(path) < rows; ++b) {
+            prepare(table(), path, product.in, b, aligned(prepared.data()));
+          }
+          product.prepared = aligned(prepared.data());
+          Guarded<float> out(rows * stride, -1.0F);
+          product.out = out.data();
+          product.out_stride = stride;
+          Guarded<float> work(product_work_floats(path) + 16);
+          multiply(table(), product, aligned(work.data()));
+          for (std::int64_t r = 0; r < rows; ++r) {
+            for (std::int64_t n = 0; n < stride; ++n) {
+              EXPECT_EQ(out[r * stride + n] == -1.0F, n >= weight_rows) << r << ' ' << n;
+            }
+          }
+        }
       }
     }
   }

@@ -59,6 +59,7 @@ class FileBytes {
     }
     FileBytes result;
     result.bytes_ = {static_cast<const std::byte*>(address), length};
+    result.is_mapped_ = true;
     result.owner_.reset(address, [length](void* mapped) { ::munmap(mapped, length); });
     return result;
   }
@@ -77,6 +78,19 @@ class FileBytes {
 
   std::span<const std::byte> bytes() const { return bytes_; }
 
+  /// Lets go of the memory behind a part of a mapped file; it is read again when next touched.
+  void release(std::span<const std::byte> part) const {
+    if (!is_mapped_) return;
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    // Whole pages only, counted from the file's start: what lies around them is in use.
+    const auto begin = static_cast<std::size_t>(part.data() - bytes_.data());
+    const std::size_t first = (begin + page - 1) / page * page;
+    const std::size_t last = (begin + part.size()) / page * page;
+    if (first >= last) return;
+    auto* address = const_cast<std::byte*>(bytes_.data()) + first;
+    (void)::madvise(address, last - first, MADV_DONTNEED);
+  }
+
  private:
   struct Descriptor {
     int number;
@@ -91,6 +105,7 @@ class FileBytes {
   static std::string reason(int code) { return std::generic_category().message(code); }
 
   std::shared_ptr<void> owner_;
+  bool is_mapped_ = false;
   std::span<const std::byte> bytes_;
 };
 

@@ -1,0 +1,220 @@
+#include "cpu/ops/product.hpp"
+
+#include <array>
+
+#include "cpu/ops/kernel.hpp"
+#include "cpu/quant/packed.hpp"
+
+namespace ingot::cpu {
+namespace {
+
+/// Activation rows that share one decoded stripe of f32 weights. Decoding a weight costs about as
+/// much as eight products with it, so at 256 it is a few percent.
+constexpr std::int64_t kFloatRows = 256;
+
+/// Activation rows per task of integer products: 256 rows of 2,048 columns of bytes stay in the
+/// second-level cache.
+constexpr std::int64_t kByteRows = 256;
+
+/// Weight bytes that a task of few rows reads: about 10 us of work at 6 GB/s per thread.
+constexpr std::int64_t kBytesPerTask = 65536;
+
+// q in 16 (or 8) bits, a scale and two sums per 32 columns, in whole cache lines.
+std::int64_t quantized_floats(std::int64_t columns, std::int64_t bytes_per_column) {
+  return divide_up(columns * bytes_per_column / 4 + columns / 32 + columns / 16, 16) * 16;
+}
+
+template <class Integer>
+QuantizedActivations<Integer> quantized(const float* prepared, std::int64_t columns,
+                                        std::int64_t row) {
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(Integer));
+  auto* at = const_cast<float*>(prepared) + row * quantized_floats(columns, kBytes);
+  QuantizedActivations<Integer> out;
+  out.q = reinterpret_cast<Integer*>(at);
+  out.scales = at + columns * kBytes / 4;
+  out.sums = reinterpret_cast<std::int32_t*>(out.scales + columns / 32);
+  return out;
+}
+
+const float* row_of(const ActivationRows& in, std::int64_t row) {
+  return in.first + (in.index == nullptr ? row : in.index[row]) * in.stride;
+}
+
+// The product over the task's weight rows [first, first + count).
+Product part_of(const Product& task, std::int64_t first, std::int64_t count) {
+  Product out = task;
+  out.weight = slice(task.weight, first, count);
+  if (out.bias != nullptr) out.bias += first;
+  out.out += first;
+  return out;
+}
+
+void multiply_floats(const KernelTable& table, const Product& task, float* work) {
+  for (std::int64_t n = 0; n < task.weight.rows; n += kPanelRows) {
+    const Product part = part_of(task, n, std::min(kPanelRows, task.weight.rows - n));
+    table.many_rows({.weight = part.weight,
+                     .in = part.in,
+                     .first_row = part.first_row,
+                     .rows = part.rows,
+                     .bias = part.bias,
+                     .out = part.out,
+                     .out_stride = part.out_stride,
+                     .panel = work});
+  }
+}
+
+// The task's rows in steps of kFewRows: `loop` over the first `count` weight rows from `first`.
+template <class Integer>
+void multiply_quantized(const Product& task, std::int64_t first, std::int64_t count,
+                        void (*loop)(const IntegerRows<Integer>&)) {
+  if (count <= 0) return;
+  const Product part = part_of(task, first, count);
+  for (std::int64_t r = 0; r < part.rows; r += kFewRows) {
+    std::array<QuantizedActivations<Integer>, kFewRows> in;
+    const std::int64_t rows = std::min(kFewRows, part.rows - r);
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const std::int64_t row = part.first_row + r + i;
+      in[static_cast<std::size_t>(i)] =
+          quantized<Integer>(part.prepared, part.in.columns,
+                             part.prepared_index == nullptr ? row : part.prepared_index[row]);
+    }
+    loop({.weight = part.weight,
+          .in = in.data(),
+          .rows = rows,
+          .bias = part.bias,
+          .out = part.out + r * part.out_stride,
+          .out_stride = part.out_stride});
+  }
+}
+
+void multiply_integers(const KernelTable& table, const Product& task) {
+  const std::int64_t packed = task.weight.packed_rows;
+  multiply_quantized(task, 0, packed, table.packed(task.weight.format->type).few_rows);
+  multiply_quantized(task, packed, task.weight.rows - packed, table.few_rows);
+}
+
+void multiply_bytes(const KernelTable& table, const Product& task, float* work) {
+  const std::int64_t packed = task.weight.packed_rows;
+  // Sixteen weight rows stay in the first-level cache while all activations go past them.
+  for (std::int64_t n = 0; n < packed; n += kGroupRows) {
+    multiply_quantized(task, n, kGroupRows, table.packed(task.weight.format->type).byte_rows);
+  }
+  if (packed < task.weight.rows) {
+    multiply_floats(table, part_of(task, packed, task.weight.rows - packed), work);
+  }
+}
+
+void multiply_tiles(const KernelTable& table, const Product& task, float* work) {
+  const auto* tiles = reinterpret_cast<const std::uint16_t*>(task.prepared) +
+                      tile_halves(task.first_row, task.in.columns);
+  const auto run = [&](const Product& part, void (*loop)(const TileProduct&)) {
+    loop({.weight = part.weight,
+          .in = tiles,
+          .rows = part.rows,
+          .bias = part.bias,
+          .out = part.out,
+          .out_stride = part.out_stride,
+          .work = work});
+  };
+  const std::int64_t packed = task.weight.packed_rows;
+  const std::int64_t whole = task.weight.rows / kGroupRows * kGroupRows;
+  if (packed > 0) run(part_of(task, 0, packed), table.packed(task.weight.format->type).tiles);
+  if (packed < whole) run(part_of(task, packed, whole - packed), table.file_tiles);
+  if (whole < task.weight.rows) {
+    multiply_floats(table, part_of(task, whole, task.weight.rows - whole), work);
+  }
+}
+
+}  // namespace
+
+WeightRows slice(const WeightRows& weight, std::int64_t first, std::int64_t count) {
+  WeightRows out = weight;
+  out.first += first * weight.row_bytes;
+  out.rows = count;
+  out.packed_rows = std::clamp<std::int64_t>(weight.packed_rows - first, 0, count);
+  return out;
+}
+
+Path path_of(const KernelTable& table, const FormatKernels& format, std::int64_t rows) {
+  if (format.lanes == nullptr) return Path::floats;
+  if (rows <= kFewRows) return Path::integers;
+  if (table.file_tiles != nullptr) return Path::tiles;
+  return format.pack != nullptr && table.quantize_bytes != nullptr ? Path::bytes : Path::floats;
+}
+
+std::int64_t prepared_floats(Path path, std::int64_t rows, std::int64_t columns) {
+  switch (path) {
+    case Path::integers: return rows * quantized_floats(columns, 2);
+    case Path::bytes: return rows * quantized_floats(columns, 1);
+    case Path::tiles: return tile_halves(rows, columns) / 2;
+    case Path::floats: return 0;
+  }
+  return 0;
+}
+
+std::int64_t prepared_rows(Path path) {
+  switch (path) {
+    case Path::integers: return 1;
+    case Path::bytes: return 8;
+    case Path::tiles: return 32;
+    case Path::floats: return 1;
+  }
+  return 1;
+}
+
+void prepare(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t block,
+             float* prepared) {
+  if (path == Path::floats) return;
+  const std::int64_t first = block * prepared_rows(path);
+  const std::int64_t rows = std::min(prepared_rows(path), in.count - first);
+  if (path == Path::tiles) {
+    auto* tiles = reinterpret_cast<std::uint16_t*>(prepared) + tile_halves(first, in.columns);
+    table.pack_tiles({.in = in.index == nullptr ? row_of(in, first) : in.first,
+                      .in_stride = in.stride,
+                      .index = in.index == nullptr ? nullptr : in.index + first,
+                      .rows = rows,
+                      .columns = in.columns,
+                      .out = tiles});
+    return;
+  }
+  for (std::int64_t r = first; r < first + rows; ++r) prepare_row(table, path, in, r, prepared);
+}
+
+void prepare_row(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t row,
+                 float* prepared) {
+  const float* x = row_of(in, row);
+  if (path == Path::integers) {
+    table.quantize_row({x, in.columns, quantized<std::int16_t>(prepared, in.columns, row)});
+  } else if (path == Path::bytes) {
+    table.quantize_bytes({x, in.columns, quantized<std::int8_t>(prepared, in.columns, row)});
+  }
+}
+
+TaskShape task_shape(Path path, const WeightRows& weight) {
+  switch (path) {
+    case Path::integers: {
+      const std::int64_t rows = kBytesPerTask / std::max<std::int64_t>(1, weight.row_bytes);
+      return {std::clamp<std::int64_t>(rows / kGroupRows * kGroupRows, kGroupRows, 256), kFewRows};
+    }
+    case Path::bytes: return {4 * kGroupRows, kByteRows};
+    case Path::tiles: return {kTileWeightRows, kTileActivationRows};
+    case Path::floats: return {kPanelRows, kFloatRows};
+  }
+  return {};
+}
+
+std::int64_t product_work_floats(Path path) {
+  constexpr std::int64_t kPanel = kPanelRows * kPanelColumns;
+  return path == Path::tiles ? std::max(kTileWork, kPanel) : path == Path::integers ? 0 : kPanel;
+}
+
+void multiply(const KernelTable& table, const Product& task, float* work) {
+  switch (task.path) {
+    case Path::integers: return multiply_integers(table, task);
+    case Path::bytes: return multiply_bytes(table, task, work);
+    case Path::tiles: return multiply_tiles(table, task, work);
+    case Path::floats: return multiply_floats(table, task, work);
+  }
+}
+
+}  // namespace ingot::cpu

@@ -1,0 +1,64 @@
+// Rows of activations times a weight matrix, by whichever path suits their number and the weight's
+// format: what MatMul and ExpertMatMul share. A path wants the activations in a form of its own,
+// prepared once for all weights that share them.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cpu/dispatch/kernel_table.hpp"
+
+namespace ingot::cpu {
+
+enum class Path : std::uint8_t {
+  integers,  ///< few rows: weights as integers times activations rounded to 16 bits
+  bytes,     ///< many rows: weights as integers times activations rounded to 8 bits
+  tiles,     ///< many rows: both rounded to bf16, on matrix units
+  floats,    ///< weights decoded to f32, activations as they are
+};
+
+/// The path of `rows` rows times a weight of this format.
+Path path_of(const KernelTable& table, const FormatKernels& format, std::int64_t rows);
+
+/// Floats that `rows` rows prepared for a path take; 0 where they are used as they are.
+std::int64_t prepared_floats(Path path, std::int64_t rows, std::int64_t columns);
+
+/// Rows that one call of `prepare` treats.
+std::int64_t prepared_rows(Path path);
+
+/// Prepares the rows [block * prepared_rows(path), ...) of `in`.
+void prepare(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t block,
+             float* prepared);
+
+/// One row of those; not with tiles.
+void prepare_row(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t row,
+                 float* prepared);
+
+/// `count` rows of the weight from `first`, which is a multiple of 16 where rows are interleaved.
+WeightRows slice(const WeightRows& weight, std::int64_t first, std::int64_t count);
+
+/// Weight rows and activation rows that make a task, and floats that a worker needs for it.
+struct TaskShape {
+  std::int64_t weight_rows = 1;
+  std::int64_t rows = 1;
+};
+TaskShape task_shape(Path path, const WeightRows& weight);
+std::int64_t product_work_floats(Path path);
+
+struct Product {
+  Path path = Path::floats;
+  WeightRows weight;           ///< at most task_shape(...).weight_rows
+  ActivationRows in;           ///< all rows; those of the task are [first_row, first_row + rows)
+  std::int64_t first_row = 0;  ///< a multiple of task_shape(...).rows
+  std::int64_t rows = 0;
+  const float* prepared = nullptr;  ///< of all rows of `in`
+  /// Row r is row prepared_index[r] of `prepared`; null: r. Not with tiles.
+  const std::int32_t* prepared_index = nullptr;
+  const float* bias = nullptr;  ///< [weight.rows] or null
+  float* out = nullptr;         ///< first row of the task, first weight row
+  std::int64_t out_stride = 0;
+};
+
+void multiply(const KernelTable& table, const Product& task, float* work);
+
+}  // namespace ingot::cpu

@@ -1,0 +1,37 @@
+// The order in which the tuned formats lie in memory on the CPU: 16 rows interleaved.
+//
+// Vectors hold one row per 32-bit lane, so a product needs no sum over lanes, and every load is of
+// consecutive bytes. Sixteen rows of one block of a format become
+//
+//   | header: each field of the block (scale, min, packed sub-block scales), [field byte][16 rows]
+//   | | 32 columns | 32 columns | ...
+//
+// where 32 columns of 16 rows are chunks of 64 bytes, a chunk [16 rows][4 columns]:
+//
+//   formats of nibbles   chunk i = 0..3: columns 4i.. in the low, 16 + 4i.. in the high nibbles,
+//                        then the bits above them, `kHighBits` per code: the byte of a lane holds
+//                        those of 8 / kHighBits chunks' columns from the lowest bits up
+//   formats of bytes     chunk i = 0..7: columns 4i..
+//
+// Within a lane the columns are in the order 0 2 1 3: the even bytes are then two neighbours as
+// 16-bit integers, and so are the odd ones, one shift away.
+//
+// The same bits in the same number of bytes: a group of 16 rows takes the place that its rows had
+// in the file. Rows beyond the last whole group, and formats without a Packed<Format>, keep the
+// file's order.
+#pragma once
+
+#include <cstdint>
+
+namespace ingot::cpu {
+
+/// Rows that lie interleaved.
+inline constexpr std::int64_t kGroupRows = 16;
+
+/// Columns that share a scale of quantized activations, and a pass of the loops.
+inline constexpr std::int64_t kGroupColumns = 32;
+
+/// Column of byte b of a lane.
+inline constexpr int kByteColumn[4] = {0, 2, 1, 3};
+
+}  // namespace ingot::cpu

@@ -1,0 +1,58 @@
+// AMX tiles: eight registers of 16 rows x 64 bytes, and how a thread takes them.
+#include "cpu/targets/simd.hpp"
+#include "cpu/targets/target.hpp"
+
+#ifndef INGOT_CPU_TILES_INL
+#define INGOT_CPU_TILES_INL
+
+#if defined(__AMX_BF16__)
+
+namespace ingot::cpu::INGOT_CPU_TARGET {
+
+/// A tile of f32 is 16 x 16; one of bf16 is 16 x 32, or 16 pairs of rows x 16 as right operand.
+inline constexpr std::int64_t kTileRows = 16;
+inline constexpr std::int64_t kTilePairs = 16;
+inline constexpr std::int64_t kTileColumns = 32;
+inline constexpr std::int64_t kTileBytes = 1024;
+inline constexpr std::int64_t kTileHalves = kTileBytes / 2;
+
+/// All eight tiles of this thread, whole, while it lives. Given back at the end, so that the system
+/// need not save 8 KiB whenever it interrupts the thread later.
+class Tiles {
+ public:
+  Tiles() {
+    struct alignas(64) Configuration {
+      std::uint8_t palette = 1;
+      std::uint8_t start_row = 0;
+      std::uint8_t reserved[14] = {};
+      std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+      std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    };
+    static_assert(sizeof(Configuration) == 64);
+    const Configuration whole;
+    _tile_loadconfig(&whole);
+  }
+  ~Tiles() { _tile_release(); }
+  Tiles(const Tiles&) = delete;
+  Tiles& operator=(const Tiles&) = delete;
+};
+
+/// 32 f32 as bf16, rounded to nearest even.
+inline void store_bf16(std::uint16_t* to, Floats low, Floats high) {
+  const __m512bh rounded = _mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+  __builtin_memcpy(to, &rounded, sizeof rounded);
+}
+
+/// Lane i: bf16(low[i]) in the low half, bf16(high[i]) in the high one, rounded to nearest, ties
+/// away from zero. NaN must be the common one.
+inline Ints pair_bf16(Floats low, Floats high) {
+  const Ints l = (Ints)((__m512i)_mm512_srli_epi32((__m512i)((Ints)low + 0x8000), 16));
+  const Ints h = (Ints)high + 0x8000;
+  return (Ints)_mm512_mask_blend_epi16(0xaaaaaaaaU, (__m512i)l, (__m512i)h);
+}
+
+}  // namespace ingot::cpu::INGOT_CPU_TARGET
+
+#endif  // __AMX_BF16__
+
+#endif  // INGOT_CPU_TILES_INL
