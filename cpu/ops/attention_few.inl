@@ -13,12 +13,20 @@ inline void prefetch_row(const std::byte* row, std::int64_t bytes) {
   for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(row + i);
 }
 
-/// weights[r + q][j] = query r + q times key j, for kQueries queries. As many positions at a time
-/// as make a vector of scores. `next` are rows that will be read soon.
+/// Positions whose scores are computed together, a divisor of a page: as many sums as registers
+/// hold beside a key each and a query.
+constexpr int positions_at_once(int queries) {
+  if (kLanes >= 16) return queries == 1 ? 16 : queries == 2 ? 8 : queries <= 6 ? 4 : 2;
+  return queries == 1 ? kLanes : queries == 2 ? kLanes / 2 : queries <= 4 ? kLanes / 4 : 1;
+}
+
+/// weights[r + q][j] = query r + q times key j, for kQueries queries. `next` are rows that will be
+/// read soon.
 template <class Row, int kQueries>
 inline void score_in_place(const AttentionWork& work, std::int64_t r, const CacheTile& keys,
                            const CacheTile& next) {
-  constexpr int kPositions = kLanes / kQueries;
+  constexpr int kPositions = positions_at_once(kQueries);
+  constexpr int kVectors = (kQueries * kPositions + kLanes - 1) / kLanes;
   const float* queries = work.queries + r * work.key_stride;
   float* weights = work.weights + r * kPageTokens;
   for (std::int64_t j = 0; j < keys.count; j += kPositions) {
@@ -27,7 +35,7 @@ inline void score_in_place(const AttentionWork& work, std::int64_t r, const Cach
       rows[t] = keys.row_within(j + t);
       if (j + t < next.count) prefetch_row(next.row(j + t), next.row_bytes);
     }
-    Floats sums[kLanes] = {};
+    Floats sums[kVectors * kLanes] = {};
     for (std::int64_t chunk = 0; chunk < keys.size / kRowChunk; ++chunk) {
       for (int part = 0; part < kChunkVectors; ++part) {
         Floats key[kPositions];
@@ -39,11 +47,11 @@ inline void score_in_place(const AttentionWork& work, std::int64_t r, const Cach
         }
       }
     }
-    const Floats scores = sum_each(sums);
+    float scores[kVectors * kLanes];
+    for (int v = 0; v < kVectors; ++v) store(scores + v * kLanes, sum_each(sums + v * kLanes));
     for (int q = 0; q < kQueries; ++q) {
-      for (int t = 0; t < kPositions && j + t < kPageTokens; ++t) {
-        weights[q * kPageTokens + j + t] = scores[q * kPositions + t];
-      }
+      __builtin_memcpy(weights + q * kPageTokens + j, scores + q * kPositions,
+                       kPositions * sizeof(float));
     }
   }
 }
@@ -73,7 +81,8 @@ inline void add_columns(const AttentionWork& work, std::int64_t r, const CacheTi
 
 template <class Row, int kQueries>
 inline void add_in_place(const AttentionWork& work, std::int64_t r, const CacheTile& values) {
-  constexpr int kVectors = kLanes >= 16 ? 2 : 1;  // 16 sums of 32 registers, or 8 of 16
+  // Up to 24 sums of 32 registers, or 8 of 16.
+  constexpr int kVectors = kLanes >= 16 ? 2 : 1;
   for (std::int64_t chunk = 0; chunk < values.size / kRowChunk; ++chunk) {
     for (int part = 0; part < kChunkVectors; part += kVectors) {
       add_columns<Row, kQueries, kVectors>(work, r, values, chunk, part);

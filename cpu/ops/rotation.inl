@@ -1,6 +1,7 @@
 // The rotation of src/state/row_rotation.hpp, for queries and for weighted sums of values.
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
+#include "cpu/targets/transpose.inl"
 #include "src/state/row_rotation.hpp"
 
 #ifndef INGOT_CPU_ROTATION_INL
@@ -8,43 +9,59 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-/// [i][j]: the orthonormal Walsh-Hadamard matrix (symmetric), and the signs before it.
-struct Rotation {
-  float matrix[kRotationSize][kRotationSize];
-  float signs[kRotationSize];
+/// Each element's sign before the transform, times the transform's factor.
+struct Signs {
+  float of[kRotationSize];
 };
-
-constexpr Rotation make_rotation() {
-  Rotation out{};
+constexpr Signs make_signs() {
+  Signs out{};
   for (int i = 0; i < kRotationSize; ++i) {
-    out.signs[i] = (kRotationSigns >> i & 1U) != 0 ? -1.0F : 1.0F;
-    for (int j = 0; j < kRotationSize; ++j) {
-      int common = i & j;  // the sign is the parity of its bits
-      common ^= common >> 4;
-      common ^= common >> 2;
-      common ^= common >> 1;
-      out.matrix[i][j] = (common & 1) != 0 ? -kRotationNorm : kRotationNorm;
-    }
+    out.of[i] = (kRotationSigns >> i & 1U) != 0 ? -kRotationNorm : kRotationNorm;
   }
   return out;
 }
-inline constexpr Rotation kRotation = make_rotation();
+inline constexpr Signs kSigns = make_signs();
 
-/// One block, in place: 32 products per element keep to whole vectors, where the fast transform's
-/// first stages would shuffle lanes; at a few blocks per head either is lost in the cache's
-/// traffic.
+/// One stage of the transform within vectors: lanes whose numbers differ in bit kBit become their
+/// sum and difference.
+template <int kBit, int... kLane>
+inline Floats sum_and_difference(Floats v, LaneList<kLane...>) {
+  const Floats signs = {((kLane & kBit) == 0 ? 1.0F : -1.0F)...};
+  return exchanged<kBit>(v, AllLanes{}) + v * signs;
+}
+
+template <int kBit>
+inline Floats transform_lanes(Floats v) {
+  v = sum_and_difference<kBit>(v, AllLanes{});
+  if constexpr (kBit > 1) {
+    return transform_lanes<kBit / 2>(v);
+  } else {
+    return v;
+  }
+}
+
+/// One block, in place.
 template <bool kBack>
 inline void rotate_block(float* x) {
   constexpr int kVectors = kRotationSize / kLanes;
-  Floats sums[kVectors] = {};
-  for (int i = 0; i < kRotationSize; ++i) {
-    const float factor = kBack ? x[i] : x[i] * kRotation.signs[i];
-    for (int v = 0; v < kVectors; ++v) {
-      sums[v] += load(kRotation.matrix[i] + v * kLanes) * factor;
+  Floats v[kVectors];
+  for (int i = 0; i < kVectors; ++i) {
+    v[i] = load(x + i * kLanes);
+    if (!kBack) v[i] *= load(kSigns.of + i * kLanes);
+  }
+  for (int half = kVectors / 2; half > 0; half /= 2) {
+    for (int i = 0; i < kVectors; ++i) {
+      if ((i & half) != 0) continue;
+      const Floats a = v[i];
+      const Floats b = v[i + half];
+      v[i] = a + b;
+      v[i + half] = a - b;
     }
   }
-  for (int v = 0; v < kVectors; ++v) {
-    store(x + v * kLanes, kBack ? sums[v] * load(kRotation.signs + v * kLanes) : sums[v]);
+  for (int i = 0; i < kVectors; ++i) {
+    v[i] = transform_lanes<kLanes / 2>(v[i]);
+    if (kBack) v[i] *= load(kSigns.of + i * kLanes);
+    store(x + i * kLanes, v[i]);
   }
 }
 

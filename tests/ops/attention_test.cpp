@@ -63,7 +63,10 @@ double largest_value(double magnitude, DType type) {
 // A weight exp(score - largest) is off by its score's error, the subtraction's rounding and 2^-21
 // of the exponential; sums over n positions by n roundings (64 positions a tile, corrected once per
 // tile: 4 roundings); splits multiply and add once more. Numerator and denominator each carry that.
-// Rotating a query or a weighted sum is 32 products of its length over sqrt(32) and their sum.
+// Rotating is one product and five sums per element: each is off by 6 roundings of its block's
+// length, which is sqrt(32) largest elements, or all of them together by sqrt(32) times that.
+const double kRotation = 6 * std::sqrt(32.0) * kUnit;
+
 double attention_bound(const OpCase& c, const ops::Attention& op, ValueId key, ValueId value,
                        const Heads& heads, std::int64_t positions) {
   const double q = largest_norm(c.input_table(op.query), heads.key_size);
@@ -72,8 +75,8 @@ double attention_bound(const OpCase& c, const ops::Attention& op, ValueId key, V
   const double largest_score = op.scale * q * k;
   double score = (static_cast<double>(heads.key_size) / 4 + 6) * kUnit * largest_score;
   if (op.soft_cap > 0) score += op.soft_cap * std::pow(2.0, -21) + 4 * kUnit * largest_score;
-  if (is_rotated(c.types.key)) score += 34 * kUnit * largest_score;
-  const double rotation = is_rotated(c.types.value) ? 34 * std::sqrt(32.0) * kUnit : 0;
+  if (is_rotated(c.types.key)) score += kRotation * largest_score;
+  const double rotation = is_rotated(c.types.value) ? kRotation : 0;
   const double weight = score + 2 * kUnit * largest_score + std::pow(2.0, -21);
   const double tiles = static_cast<double>(positions) / 64 + 2;
   const double sums = (static_cast<double>(positions) + 4 * tiles + 8) * kUnit;
