@@ -86,6 +86,10 @@ void read_experts(const GgufFile& file, const SpecReader& read, ModelSpec& spec,
     fail(ErrorCode::bad_file, file.path(), ": key ", read.key("expert_used_count"), " is ",
          spec.expert_used_count, ", more than the ", spec.expert_count, " experts there are");
   }
+  if (spec.expert_used_count > ops::kMostUsed) {
+    read.refuse("key ", read.key("expert_used_count"), " is ", spec.expert_used_count, "; at most ",
+                ops::kMostUsed, " experts per token are supported");
+  }
 }
 
 // Tensors of experts are named so in every architecture: ffn_gate_exps, ffn_down_exps ...

@@ -14,6 +14,24 @@ constexpr std::int64_t kSoftmax = 1;
 constexpr std::int64_t kSigmoid = 2;
 constexpr std::int64_t kSoftmaxOfChosen = 3;
 
+// Gate and up of all experts: two tensors, or the rows of one under the other in ffn_gate_up_exps.
+std::vector<Linear> gate_up_experts(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer,
+                                    const ExpertTraits& traits) {
+  const auto linear = [&](std::string_view tensor, std::int64_t rows) {
+    return b.expert_linear(layer_name(layer, tensor), spec.expert_count, rows, spec.hidden_size,
+                           traits.expert_bias);
+  };
+  const std::int64_t size = spec.expert_feed_forward_size;
+  const bool fused = traits.expert_bias == Bias::none &&
+                     b.has_tensor(layer_name(layer, "ffn_gate_up_exps.weight"));
+  if (!fused) return {linear("ffn_gate_exps", size), linear("ffn_up_exps", size)};
+  Linear gate = linear("ffn_gate_up_exps", 2 * size);
+  Linear up = gate;
+  gate.weight.rows = {0, size};
+  up.weight.rows = {size, 2 * size};
+  return {gate, up};
+}
+
 // The experts that every token uses: side by side they are one block of shared_size columns.
 ValueId shared_experts(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
                        const ExpertTraits& traits) {
@@ -89,9 +107,6 @@ std::int64_t shared_expert_size(const GgufFile& file, const ModelSpec& spec) {
 ValueId expert_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
                             const ExpertTraits& traits) {
   const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
-  const auto experts = [&](std::string_view tensor, std::int64_t rows, std::int64_t columns) {
-    return b.expert_linear(name(tensor), spec.expert_count, rows, columns, traits.expert_bias);
-  };
   ops::Route route;
   route.logits = b.matmul(
       name("router_logits"), x,
@@ -109,15 +124,14 @@ ValueId expert_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64
   route.groups_used = traits.groups_used;
   const ops::Routing routing = b.route(name("router"), route);
 
-  const auto gate_up =
-      b.expert_matmul({name("expert_gate"), name("expert_up")}, x, routing,
-                      {experts("ffn_gate_exps", spec.expert_feed_forward_size, spec.hidden_size),
-                       experts("ffn_up_exps", spec.expert_feed_forward_size, spec.hidden_size)});
+  const auto gate_up = b.expert_matmul({name("expert_gate"), name("expert_up")}, x, routing,
+                                       gate_up_experts(b, spec, layer, traits));
   const ValueId activated =
       b.glu(name("expert_activated"), traits.activation, gate_up[0], gate_up[1], traits.limit);
   const ValueId down =
       b.expert_matmul(name("expert_down"), activated, routing,
-                      experts("ffn_down_exps", spec.hidden_size, spec.expert_feed_forward_size));
+                      b.expert_linear(name("ffn_down_exps"), spec.expert_count, spec.hidden_size,
+                                      spec.expert_feed_forward_size, traits.expert_bias));
   const ValueId mixed = b.expert_combine(name("ffn_experts"), down, routing);
   if (traits.shared_size == 0) return mixed;
   return b.add(name("ffn_out"), mixed, shared_experts(b, spec, layer, x, traits));

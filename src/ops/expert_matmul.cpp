@@ -44,6 +44,7 @@ void check(const ExpertMatMul& op, const Program& program) {
             bias.type == DType::F32 && part.bias->rows.size() == experts &&
                 part.bias->experts.size() == 1 && part.bias->columns.size() == out.columns,
             bias.name, " should be F32 [", experts, ", ", out.columns, "]");
+    require(op, bias.columns == out.columns, "uses whole rows of a bias, not part of ", bias.name);
   }
 }
 

@@ -93,6 +93,7 @@ void check(const Route& op, const Program& program) {
   require(op, logits.rows == Rows::tokens, logits.name, " should have a row per token");
   require(op, op.used >= 1 && op.used == program.experts_used, "chooses ", op.used,
           " experts in a program of ", program.experts_used);
+  require(op, op.used <= kMostUsed, "chooses ", op.used, " experts; at most ", kMostUsed);
   require(op, op.group_count >= 1 && experts % op.group_count == 0, experts,
           " experts do not make ", op.group_count, " groups");
   require(op,

@@ -17,6 +17,9 @@ namespace ingot::ops {
 /// Assignments of a step whose indices an f32 holds exactly.
 inline constexpr std::int64_t kMostAssignments = std::int64_t{1} << 24;
 
+/// Experts per token, so that a step of the most tokens there can be (65536) stays below that.
+inline constexpr std::int64_t kMostUsed = 256;
+
 struct Routing {
   ValueId experts;  ///< [tokens, used] the token's experts, ascending
   ValueId weights;  ///< [tokens, used] what each expert's result counts

@@ -122,6 +122,14 @@ TEST(Experts, CountsThatMakeNoSenseAreNamed) {
   }
 }
 
+TEST(Experts, MoreExpertsPerTokenThanIndicesCanCountAreRefused) {
+  const ModelChanges many = {.metadata = [](GgufWriter& writer) {
+    writer.set("qwen3moe.expert_count", std::uint32_t{1024});
+    writer.set("qwen3moe.expert_used_count", std::uint32_t{257});
+  }};
+  expect_refused("qwen3moe", many, "at most 256");
+}
+
 TEST(Experts, MissingOrCutTensorsAreNamed) {
   for (const std::string model : {"mixtral", "qwen2moe", "qwen3moe", "gpt-oss"}) {
     for (const std::string tensor : {"ffn_gate_inp.weight", "ffn_gate_exps.weight",
