@@ -55,8 +55,8 @@ class CpuDevice final : public Device {
     const Program& program() const override { return executable_->program(); }
     const PackReport& pack_report() const override { return executable_->pack_report(); }
     std::unique_ptr<Runner> new_runner(const StepLimits& limits, const StateTypes& types,
-                                       std::int64_t page_count) override {
-      return executable_->new_runner(limits, types, page_count);
+                                       std::span<const std::int64_t> page_counts) override {
+      return executable_->new_runner(limits, types, page_counts);
     }
 
    private:

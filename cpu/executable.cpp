@@ -88,8 +88,8 @@ void Executable::for_each(std::int64_t count, const std::function<void(std::int6
 }
 
 std::unique_ptr<Runner> Executable::new_runner(const StepLimits& limits, const StateTypes& types,
-                                               std::int64_t page_count) {
-  return std::make_unique<CpuRunner>(shared_from_this(), limits, types, page_count);
+                                               std::span<const std::int64_t> page_counts) {
+  return std::make_unique<CpuRunner>(shared_from_this(), limits, types, page_counts);
 }
 
 Executable::StepLock::StepLock(Executable& executable) : executable_(executable) {

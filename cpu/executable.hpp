@@ -50,7 +50,7 @@ class Executable final : public CompiledProgram, public std::enable_shared_from_
   const Program& program() const override { return *program_; }
   const PackReport& pack_report() const override { return weights_.report(); }
   std::unique_ptr<Runner> new_runner(const StepLimits& limits, const StateTypes& types,
-                                     std::int64_t page_count) override;
+                                     std::span<const std::int64_t> page_counts) override;
 
   const KernelTable& table() const { return table_; }
   const std::vector<CompiledInstruction>& instructions() const { return instructions_; }

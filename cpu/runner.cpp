@@ -15,12 +15,12 @@ void CpuRunner::FreeMemory::operator()(float* memory) const {
 }
 
 CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& limits,
-                     const StateTypes& types, std::int64_t page_count)
+                     const StateTypes& types, std::span<const std::int64_t> page_counts)
     : executable_(std::move(executable)),
       limits_(limits),
       plan_(plan_scratch(executable_->program(), executable_->instructions(), limits,
                          executable_->threads())),
-      states_(executable_->program().states, types, page_count) {
+      states_(executable_->program().states, types, page_counts) {
   // Not cleared: the system hands out pages when they are first written, so a runner whose limits
   // are never reached does not pay for them.
   const std::uint64_t bytes = std::max<std::uint64_t>(64, (plan_.bytes() + 63) / 64 * 64);
@@ -75,7 +75,6 @@ void CpuRunner::place_row_blocks(const StepInput& input) {
     for (std::int64_t r = 0; r < sequence.row_count; r += kQueryRows) {
       RowBlock block;
       block.sequence = &sequence;
-      block.pages = input.page_table.data() + sequence.page_table_offset;
       block.first_row = sequence.first_row + r;
       block.rows = std::min(kQueryRows, sequence.row_count - r);
       block.first_position = sequence.cached + r;

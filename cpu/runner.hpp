@@ -16,7 +16,7 @@ class CpuRunner final : public Runner {
  public:
   /// Error out_of_memory when arena, work space or pages do not fit.
   CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& limits,
-            const StateTypes& types, std::int64_t page_count);
+            const StateTypes& types, std::span<const std::int64_t> page_counts);
 
   std::span<const float> step(const StepInput& input, const Tap& tap) override;
   StatePool& states() override { return states_; }

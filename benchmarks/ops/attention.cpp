@@ -75,12 +75,13 @@ void run(benchmark::State& state, DType type) {
   const std::int64_t rows = state.range(0);
   const std::int64_t cached = state.range(1);
   const std::int64_t pages = (cached + rows + kPageTokens - 1) / kPageTokens;
-  const auto runner = layers.executable->new_runner({rows, rows, 1}, {type, type}, pages);
+  const auto runner = layers.executable->new_runner({rows, rows, 1}, {type, type},
+                                                    std::vector<std::int64_t>{pages});
   // The cache's content does not matter for speed, but zero pages would not be read from memory.
-  std::vector<std::byte> page(runner->states().page_bytes(), std::byte{0x21});
+  std::vector<std::byte> page(runner->states().page_bytes(0), std::byte{0x21});
   StepInput input;
   for (std::int32_t p = 0; p < pages; ++p) {
-    runner->states().write_page(p, page);
+    runner->states().write_page(0, p, page);
     input.page_table.push_back(p);
   }
   input.ids.assign(static_cast<std::size_t>(rows), 0);

@@ -78,7 +78,8 @@ struct Stack {
 
 void run(benchmark::State& state, const std::shared_ptr<Stack>& stack) {
   const std::int64_t rows = state.range(0);
-  const auto runner = stack->executable->new_runner({rows, rows, 1}, {}, 1);
+  const auto runner =
+      stack->executable->new_runner({rows, rows, 1}, {}, std::vector<std::int64_t>{1});
   StepInput input;
   input.ids.assign(static_cast<std::size_t>(rows), 0);
   input.positions.assign(static_cast<std::size_t>(rows), 0);

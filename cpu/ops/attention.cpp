@@ -15,6 +15,7 @@ struct Shape {
         query(op.query),
         out(op.out),
         state(op.state),
+        group(context.program.state(op.state).group),
         heads(op.head_count),
         kv_heads(context.program.state(op.state).kv_head_count),
         key_size(context.program.state(op.state).key_size),
@@ -47,6 +48,7 @@ struct Shape {
   ValueId query;
   ValueId out;
   StateId state;
+  std::int32_t group;
   std::int64_t heads;
   std::int64_t kv_heads;
   std::int64_t key_size;
@@ -104,7 +106,7 @@ class AttendKernel final : public Kernel {
     arguments.heads = std::min(kQueryHeads, shape_.share() - group * kQueryHeads);
     arguments.keys = pages_of(step.states.keys(shape_.state), kv_head);
     arguments.values = pages_of(step.states.values(shape_.state), kv_head);
-    arguments.pages = block.pages;
+    arguments.pages = step.input.pages(*block.sequence, shape_.group);
     arguments.first_position = block.first_position;
     arguments.end = block.first_position + block.rows;
     arguments.window = shape_.window;

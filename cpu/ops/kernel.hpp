@@ -16,8 +16,7 @@ namespace ingot::cpu {
 /// Rows of one sequence that attention takes together.
 struct RowBlock {
   const StepSequence* sequence = nullptr;
-  const std::int32_t* pages = nullptr;  ///< the sequence's page table
-  std::int64_t first_row = 0;           ///< in the step
+  std::int64_t first_row = 0;  ///< in the step
   std::int64_t rows = 0;
   std::int64_t first_position = 0;  ///< of the first row, in its sequence
 };

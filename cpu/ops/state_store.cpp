@@ -12,7 +12,9 @@ namespace {
 class StateStoreKernel final : public Kernel {
  public:
   StateStoreKernel(const ops::StateStore& op, const BuildContext& context)
-      : op_(op), values_in_keys_(context.program.state(op.state).values_in_keys) {}
+      : op_(op),
+        group_(context.program.state(op.state).group),
+        values_in_keys_(context.program.state(op.state).values_in_keys) {}
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
     return step.input.rows(Rows::tokens);
@@ -21,8 +23,7 @@ class StateStoreKernel final : public Kernel {
   void run(const StepContext& step, float*, std::int64_t task) const noexcept override {
     const StepSequence& sequence = sequence_of(step.input, task);
     const std::int64_t position = sequence.cached + (task - sequence.first_row);
-    const std::int32_t page = step.input.page_table[static_cast<std::size_t>(
-        sequence.page_table_offset + position / kPageTokens)];
+    const std::int32_t page = step.input.pages(sequence, group_)[position / kPageTokens];
     const std::int64_t slot = position % kPageTokens;
     if (values_in_keys_) {
       store_joined(step, task, page, slot);
@@ -67,6 +68,7 @@ class StateStoreKernel final : public Kernel {
   }
 
   ops::StateStore op_;
+  std::int32_t group_;
   bool values_in_keys_;
 };
 

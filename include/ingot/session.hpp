@@ -47,12 +47,17 @@ struct MemoryPlan {
   std::int64_t largest_context =
       0;  ///< the longest context that fits with these options; 0: none does
   std::uint64_t weights_bytes = 0;
+  /// Cache bytes of a position in the layers that keep every position; 0 if all have a window.
   std::uint64_t cache_bytes_per_token = 0;
-  std::uint64_t cache_bytes = 0;
+  /// Cache bytes of a sequence in the layers with a window, however long it gets.
+  std::uint64_t window_bytes = 0;
+  std::uint64_t cache_bytes = 0;  ///< of all sequences, windows included
   std::uint64_t scratch_bytes = 0;
   std::uint64_t available_bytes = 0;
-  /// Cache bytes per token for each type, keys and values alike.
+  /// cache_bytes_per_token for each type, keys and values alike.
   std::vector<std::pair<DType, std::uint64_t>> cache_alternatives;
+  /// largest_context for each of them.
+  std::vector<std::pair<DType, std::int64_t>> context_alternatives;
 
   std::uint64_t total_bytes() const { return weights_bytes + cache_bytes + scratch_bytes; }
   bool fits() const { return total_bytes() <= available_bytes; }
@@ -145,8 +150,9 @@ class Session {
   std::int64_t position(SequenceId sequence) const;
   std::span<const TokenId> tokens(SequenceId sequence) const;
 
-  /// Forgets everything from position `to` on. Returns the position actually restored, at most `to`
-  /// (layers with a window or recurrent state may have to go further back).
+  /// Forgets everything from position `to` on. Returns the position actually restored: `to`, or 0
+  /// when a layer with a window has given back what the position sees; a rewind by at most 64
+  /// positions behind the last one computed is always possible.
   std::int64_t rewind(SequenceId sequence, std::int64_t to);
 
   /// Appends each request's tokens to its sequence and computes the logits asked for. All or

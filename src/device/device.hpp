@@ -53,9 +53,9 @@ class CompiledProgram {
   virtual ~CompiledProgram() = default;
   virtual const Program& program() const = 0;
   virtual const PackReport& pack_report() const = 0;
-  /// Error out_of_memory when the device has no room.
+  /// `page_counts`: pages of each state group. Error out_of_memory when the device has no room.
   virtual std::unique_ptr<Runner> new_runner(const StepLimits& limits, const StateTypes& types,
-                                             std::int64_t page_count) = 0;
+                                             std::span<const std::int64_t> page_counts) = 0;
 };
 
 class Device {

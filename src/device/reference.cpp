@@ -10,10 +10,11 @@ namespace {
 class ReferenceRunner final : public Runner {
  public:
   ReferenceRunner(std::shared_ptr<const Program> program, std::shared_ptr<const Weights> weights,
-                  const StepLimits& limits, const StateTypes& types, std::int64_t page_count)
+                  const StepLimits& limits, const StateTypes& types,
+                  std::span<const std::int64_t> page_counts)
       : program_(std::move(program)),
         weights_(std::move(weights)),
-        states_(program_->states, types, page_count),
+        states_(program_->states, types, page_counts),
         arena_plan_(plan_arena(*program_, limits.tokens, limits.outputs)),
         arena_(arena_plan_.elements) {}
 
@@ -64,8 +65,8 @@ class ReferenceProgram final : public CompiledProgram {
   const Program& program() const override { return *program_; }
   const PackReport& pack_report() const override { return report_; }
   std::unique_ptr<Runner> new_runner(const StepLimits& limits, const StateTypes& types,
-                                     std::int64_t page_count) override {
-    return std::make_unique<ReferenceRunner>(program_, weights_, limits, types, page_count);
+                                     std::span<const std::int64_t> page_counts) override {
+    return std::make_unique<ReferenceRunner>(program_, weights_, limits, types, page_counts);
   }
 
  private:

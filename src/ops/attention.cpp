@@ -9,16 +9,16 @@
 namespace ingot::ops {
 namespace {
 
-// All stored rows of one KV head of one sequence, decoded: [positions, size].
-std::vector<double> gather(const StepInput& input, const StepSequence& sequence,
-                           const StateRows& pages, std::int64_t head) {
+// The stored rows of one KV head of one sequence from position `first` on, decoded: [positions,
+// size], zero before `first`.
+std::vector<double> gather(const std::int32_t* page_table, const StepSequence& sequence,
+                           std::int64_t first, const StateRows& pages, std::int64_t head) {
   const std::int64_t positions = sequence.cached + sequence.row_count;
   std::vector<double> rows(static_cast<std::size_t>(positions * pages.size));
   std::vector<float> row(static_cast<std::size_t>(pages.size));
-  for (std::int64_t p = 0; p < positions; ++p) {
-    const std::int32_t page =
-        input.page_table[static_cast<std::size_t>(sequence.page_table_offset + p / kPageTokens)];
-    decode_state_row(pages.type, pages.row(page, head, p % kPageTokens), row);
+  for (std::int64_t p = first; p < positions; ++p) {
+    decode_state_row(pages.type, pages.row(page_table[p / kPageTokens], head, p % kPageTokens),
+                     row);
     std::copy(row.begin(), row.end(), rows.begin() + p * pages.size);
   }
   return rows;
@@ -58,6 +58,10 @@ void check(const Attention& op, const Program& program) {
           query.name, " should be [tokens, ", op.head_count * state.key_size, "]");
   require(op, out.rows == Rows::tokens && out.columns == op.head_count * state.value_size, out.name,
           " should be [tokens, ", op.head_count * state.value_size, "]");
+  const std::int64_t kept = program.state_groups[static_cast<std::size_t>(state.group)].window;
+  require(op, kept == 0 || (op.window > 0 && op.window <= kept), state.name, " keeps ", kept,
+          " positions, fewer than are looked at");
+  require(op, !state.values_in_keys, state.name, " is a latent state");
   require(op, op.window >= 0 && op.soft_cap >= 0, "window and soft cap cannot be negative");
   if (op.sinks) require_vector(op, program, *op.sinks, op.head_count);
 }
@@ -95,10 +99,14 @@ void reference(const Attention& op, ReferenceStep& step) {
   std::vector<float> sinks;
   if (op.sinks) sinks = step.weight_row(*op.sinks, 0);
 
+  const std::int32_t group = step.program().state(op.state).group;
   for (const StepSequence& sequence : step.input().sequences) {
+    const std::int32_t* page_table = step.input().pages(sequence, group);
+    const std::int64_t seen =
+        op.window > 0 ? std::max<std::int64_t>(0, sequence.cached - op.window + 1) : 0;
     for (std::int64_t kv_head = 0; kv_head < key_pages.kv_head_count; ++kv_head) {
-      const std::vector<double> keys = gather(step.input(), sequence, key_pages, kv_head);
-      const std::vector<double> values = gather(step.input(), sequence, value_pages, kv_head);
+      const std::vector<double> keys = gather(page_table, sequence, seen, key_pages, kv_head);
+      const std::vector<double> values = gather(page_table, sequence, seen, value_pages, kv_head);
       for (std::int64_t r = 0; r < sequence.row_count; ++r) {
         const std::int64_t last = sequence.cached + r;
         const std::int64_t first =

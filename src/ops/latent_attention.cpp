@@ -22,14 +22,13 @@ RowMajor decoded(const ReferenceStep& step, const HeadWeight& head) {
 }
 
 // All stored rows of one sequence, decoded: [positions, latent + turned].
-RowMajor gather(const StepInput& input, const StepSequence& sequence, const StateRows& pages) {
+RowMajor gather(const std::int32_t* page_table, const StepSequence& sequence,
+                const StateRows& pages) {
   const std::int64_t positions = sequence.cached + sequence.row_count;
   RowMajor rows(positions, pages.size);
   std::vector<float> row(static_cast<std::size_t>(pages.size));
   for (std::int64_t p = 0; p < positions; ++p) {
-    const std::int32_t page =
-        input.page_table[static_cast<std::size_t>(sequence.page_table_offset + p / kPageTokens)];
-    decode_state_row(pages.type, pages.row(page, 0, p % kPageTokens), row);
+    decode_state_row(pages.type, pages.row(page_table[p / kPageTokens], 0, p % kPageTokens), row);
     std::copy(row.begin(), row.end(), rows.data() + p * pages.size);
   }
   return rows;
@@ -78,6 +77,8 @@ void check(const LatentAttention& op, const Program& program) {
           "sizes must be positive");
   require(op, state.values_in_keys && state.kv_head_count == 1, state.name,
           " should be a latent state");
+  require(op, program.state_groups[static_cast<std::size_t>(state.group)].window == 0, state.name,
+          " should keep every position");
   const std::int64_t latent = state.value_size;
   require(op, state.key_size == latent + op.turned_size, state.name, " should have rows of ",
           latent + op.turned_size);
@@ -130,8 +131,9 @@ void reference(const LatentAttention& op, ReferenceStep& step) {
   const std::int64_t query_size = op.plain_size + op.turned_size;
   const Matrix query = step.value(op.query);
   const Matrix out = step.value(op.out);
+  const std::int32_t group = step.program().state(op.state).group;
   for (const StepSequence& sequence : step.input().sequences) {
-    const RowMajor rows = gather(step.input(), sequence, pages);
+    const RowMajor rows = gather(step.input().pages(sequence, group), sequence, pages);
     for (std::int64_t head = 0; head < op.head_count; ++head) {
       RowMajor keys(rows.rows(), query_size);
       keys.leftCols(op.plain_size) =

@@ -7,13 +7,12 @@ namespace {
 
 // Rounds the step's rows into their pages. `row_of` gives a row of the step: all KV heads.
 template <class RowOf>
-void store(const StepInput& input, const StateRows& pages, RowOf row_of) {
+void store(const StepInput& input, std::int32_t group, const StateRows& pages, RowOf row_of) {
   std::vector<float> head_row(static_cast<std::size_t>(pages.size));
   for (const StepSequence& sequence : input.sequences) {
     for (std::int32_t r = 0; r < sequence.row_count; ++r) {
       const std::int64_t position = sequence.cached + r;
-      const std::int32_t page = input.page_table[static_cast<std::size_t>(
-          sequence.page_table_offset + position / kPageTokens)];
+      const std::int32_t page = input.pages(sequence, group)[position / kPageTokens];
       const std::vector<double> row = row_of(sequence.first_row + r);
       for (std::int64_t head = 0; head < pages.kv_head_count; ++head) {
         for (std::int64_t i = 0; i < pages.size; ++i) {
@@ -66,8 +65,9 @@ void reference(const StateStore& op, ReferenceStep& step) {
     const auto whole = matrix.row(index);
     return std::vector<double>(whole.begin(), whole.end());
   };
-  if (step.program().state(op.state).values_in_keys) {
-    store(step.input(), step.states().keys(op.state), [&](std::int64_t r) {
+  const StateSpec& state = step.program().state(op.state);
+  if (state.values_in_keys) {
+    store(step.input(), state.group, step.states().keys(op.state), [&](std::int64_t r) {
       std::vector<double> joined = row(values, r);
       const auto key = keys.row(r);
       joined.insert(joined.end(), key.begin(), key.end());
@@ -75,8 +75,9 @@ void reference(const StateStore& op, ReferenceStep& step) {
     });
     return;
   }
-  store(step.input(), step.states().keys(op.state), [&](std::int64_t r) { return row(keys, r); });
-  store(step.input(), step.states().values(op.state),
+  store(step.input(), state.group, step.states().keys(op.state),
+        [&](std::int64_t r) { return row(keys, r); });
+  store(step.input(), state.group, step.states().values(op.state),
         [&](std::int64_t r) { return row(values, r); });
 }
 

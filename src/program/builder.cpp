@@ -128,8 +128,14 @@ Linear ProgramBuilder::expert_linear(const std::string& base, std::int64_t exper
 }
 
 StateId ProgramBuilder::state(std::string name, std::int64_t kv_head_count, std::int64_t key_size,
-                              std::int64_t value_size) {
-  program_.states.push_back({std::move(name), kv_head_count, key_size, value_size});
+                              std::int64_t value_size, std::int64_t window) {
+  auto& groups = program_.state_groups;
+  const auto group = std::find_if(groups.begin(), groups.end(),
+                                  [window](const StateGroup& g) { return g.window == window; });
+  StateSpec spec{std::move(name), kv_head_count, key_size, value_size};
+  spec.group = static_cast<std::int32_t>(group - groups.begin());
+  if (group == groups.end()) groups.push_back({window});
+  program_.states.push_back(std::move(spec));
   return {static_cast<std::int32_t>(program_.states.size() - 1)};
 }
 

@@ -52,8 +52,9 @@ class ProgramBuilder {
   void mark_used(const std::string& name) { used_.insert(name); }
 
   // --- states and tables -------------------------------------------------------------------------
+  /// `window`: positions that its readers look back, the token's own included; 0: all.
   StateId state(std::string name, std::int64_t kv_head_count, std::int64_t key_size,
-                std::int64_t value_size);
+                std::int64_t value_size, std::int64_t window = 0);
   /// A latent and `turned_size` key columns per position.
   StateId latent_state(std::string name, std::int64_t latent_size, std::int64_t turned_size);
   std::int32_t rope_table(RopeTable table);

@@ -93,6 +93,14 @@ struct StateSpec {
   /// A latent state (ops::LatentAttention): there are no value rows, the first value_size elements
   /// of a key row are the value. Stored in the type of keys.
   bool values_in_keys = false;
+  std::int32_t group = 0;  ///< index into Program::state_groups
+};
+
+/// States that keep the same positions: they share page numbers and page tables.
+struct StateGroup {
+  /// Positions that attention looks back, the token's own included; older ones need not be kept.
+  /// 0: all.
+  std::int64_t window = 0;
 };
 
 /// Everything an instruction touches.

@@ -58,6 +58,13 @@ class Checker {
     for (const ValueId id : used.writes) require_id(id, program_.values, "value");
     for (const StateId id : used.reads_states) require_id(id, program_.states, "state");
     for (const StateId id : used.writes_states) require_id(id, program_.states, "state");
+    for (const auto* states : {&used.reads_states, &used.writes_states}) {
+      for (const StateId id : *states) {
+        const std::int32_t group = program_.state(id).group;
+        require(group >= 0 && static_cast<std::size_t>(group) < program_.state_groups.size(),
+                "uses a state of group ", group, ", which does not exist");
+      }
+    }
     for (const WeightOperand& weight : used.weights) {
       require_id(weight.tensor, program_.tensors, "tensor");
       const Tensor& tensor = program_.tensor(weight.tensor);

@@ -44,6 +44,7 @@ struct Program {
   std::vector<Value> values;
   std::vector<Tensor> tensors;
   std::vector<StateSpec> states;
+  std::vector<StateGroup> state_groups{StateGroup{}};  ///< the first keeps every position
   std::vector<RopeTable> rope_tables;
   std::vector<Instruction> instructions;
   ValueId logits;                 ///< [outputs, vocabulary]

@@ -18,7 +18,7 @@ struct StepSequence {
   std::int32_t first_row = 0;
   std::int32_t row_count = 0;
   std::int64_t cached = 0;             ///< positions stored before this step
-  std::int32_t page_table_offset = 0;  ///< first entry of this sequence in StepInput::page_table
+  std::int32_t page_table_offset = 0;  ///< first entry of this sequence, in each group's table
   std::int32_t page_count = 0;         ///< pages that hold cached + row_count positions
 };
 
@@ -28,9 +28,17 @@ struct StepInput {
   std::vector<StepSequence> sequences;  ///< in row order, covering all rows
   std::vector<std::int32_t>
       output_rows;  ///< [outputs] rows of `tokens` whose logits are asked, ascending
-  std::vector<std::int32_t> page_table;  ///< page numbers; position p is in page [p / kPageTokens]
+  /// Page numbers, [state groups, page_table_stride]: position p of a sequence is in the page that
+  /// entry page_table_offset + p / kPageTokens of its group names; -1 where a window has left it.
+  std::vector<std::int32_t> page_table;
+  std::int64_t page_table_stride = 0;    ///< entries per state group, over all sequences
   std::vector<std::vector<float>> rope;  ///< per rope table: [tokens, rotary_size / 2, {cos, sin}]
   std::int64_t experts_used = 0;         ///< the program's: experts per token
+
+  /// A sequence's page table in a state group.
+  const std::int32_t* pages(const StepSequence& sequence, std::int32_t group) const {
+    return page_table.data() + group * page_table_stride + sequence.page_table_offset;
+  }
 
   std::int64_t rows(Rows kind) const {
     return count_rows(kind, static_cast<std::int64_t>(ids.size()),

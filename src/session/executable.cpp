@@ -20,6 +20,8 @@ std::shared_ptr<const Executable> Executable::load(std::shared_ptr<const Model> 
       build_program(model->spec(), model->file(), impl->options.run));
   impl->weights = std::make_shared<const Weights>(model->shared_file(), *impl->program);
   impl->limits = step_limits(options, *impl->program, impl->plan.context);
+  impl->page_counts = page_counts(*impl->program, impl->plan.context, impl->plan.max_sequences,
+                                  impl->limits.tokens);
   impl->compiled = device.compile(impl->program, impl->weights, options.compile);
   impl->model = std::move(model);
   return std::shared_ptr<const Executable>(new Executable(std::move(impl)));

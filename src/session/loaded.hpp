@@ -17,13 +17,15 @@ struct Executable::Impl {
   std::shared_ptr<const Weights> weights;
   std::unique_ptr<CompiledProgram> compiled;
   StepLimits limits;
+  std::vector<std::int64_t> page_counts;  ///< pages of each state group
 };
 
 /// The most one device step may have: rows as asked; logits rows so that the logits of a step take
 /// at most 64 MiB (a 152k vocabulary has 0.6 MB per row).
 StepLimits step_limits(const LoadOptions& options, const Program& program, std::int64_t context);
 
-/// Pages that hold every sequence at its full context.
-std::int64_t page_count(const MemoryPlan& plan);
+/// Per state group, the pages that hold every sequence at its full context.
+std::vector<std::int64_t> page_counts(const Program& program, std::int64_t context,
+                                      std::int64_t max_sequences, std::int64_t largest_step);
 
 }  // namespace ingot

@@ -8,6 +8,7 @@
 #include "src/device/registry.hpp"
 #include "src/session/loaded.hpp"
 #include "src/state/host_pool.hpp"
+#include "src/state/paged_states.hpp"
 
 namespace ingot {
 namespace {
@@ -28,9 +29,52 @@ std::string amount(std::uint64_t bytes) {
   return out.str();
 }
 
-std::int64_t round_up_to_page(std::int64_t positions) {
-  return (positions + kPageTokens - 1) / kPageTokens * kPageTokens;
-}
+// The cache of a program: what it takes by context, and which context fits.
+class CacheSize {
+ public:
+  CacheSize(const Program& program, const LoadOptions& options, const StateTypes& types)
+      : program_(program), options_(options) {
+    for (std::size_t g = 0; g < program.state_groups.size(); ++g) {
+      page_bytes_.push_back(state_page_bytes(program.states, static_cast<std::int32_t>(g), types));
+    }
+  }
+
+  std::uint64_t bytes_per_token() const {
+    std::uint64_t bytes = 0;
+    for (std::size_t g = 0; g < page_bytes_.size(); ++g) {
+      if (program_.state_groups[g].window == 0) bytes += page_bytes_[g];
+    }
+    return bytes / static_cast<std::uint64_t>(kPageTokens);
+  }
+
+  /// All sequences, every group or those with a window only.
+  std::uint64_t bytes(std::int64_t context, bool windows_only = false) const {
+    const std::int64_t step = std::min(options_.step_tokens, context * options_.max_sequences);
+    const auto pages = page_counts(program_, context, options_.max_sequences, step);
+    std::uint64_t bytes = 0;
+    for (std::size_t g = 0; g < page_bytes_.size(); ++g) {
+      if (windows_only && program_.state_groups[g].window == 0) continue;
+      bytes += page_bytes_[g] * static_cast<std::uint64_t>(pages[g]);
+    }
+    return bytes;
+  }
+
+  /// The longest context of whole pages, at most `most`, whose cache fits `room`.
+  std::int64_t largest_context(std::uint64_t room, std::int64_t most) const {
+    std::int64_t fits = 0;
+    std::int64_t too_many = std::min<std::int64_t>(pages_for(most), std::int64_t{1} << 24) + 1;
+    while (too_many - fits > 1) {
+      const std::int64_t middle = fits + (too_many - fits) / 2;
+      (bytes(middle * kPageTokens) <= room ? fits : too_many) = middle;
+    }
+    return std::min(fits * kPageTokens, most);
+  }
+
+ private:
+  const Program& program_;
+  const LoadOptions& options_;
+  std::vector<std::uint64_t> page_bytes_;  // per state group
+};
 
 void check_options(const LoadOptions& options) {
   if (options.max_sequences < 1 || options.max_sequences > 65536) {
@@ -69,8 +113,13 @@ StepLimits step_limits(const LoadOptions& options, const Program& program, std::
   return limits;
 }
 
-std::int64_t page_count(const MemoryPlan& plan) {
-  return round_up_to_page(plan.context) / kPageTokens * plan.max_sequences;
+std::vector<std::int64_t> page_counts(const Program& program, std::int64_t context,
+                                      std::int64_t max_sequences, std::int64_t largest_step) {
+  std::vector<std::int64_t> counts;
+  for (const StateGroup& group : program.state_groups) {
+    counts.push_back(most_pages(group, context, largest_step) * max_sequences);
+  }
+  return counts;
 }
 
 MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
@@ -89,13 +138,8 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
   plan.max_sequences = options.max_sequences;
   plan.available_bytes = options.memory_limit > 0 ? options.memory_limit : info.memory_available;
   for (const Tensor& tensor : program.tensors) plan.weights_bytes += device.packed_bytes(tensor);
-  const auto per_token = [&program](const StateTypes& types) {
-    return state_page_bytes(program.states, types) / static_cast<std::uint64_t>(kPageTokens);
-  };
-  plan.cache_bytes_per_token = per_token(options.cache);
-  for (const DType type : {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0}) {
-    plan.cache_alternatives.emplace_back(type, per_token({type, type}));
-  }
+  const CacheSize cache(program, options, options.cache);
+  plan.cache_bytes_per_token = cache.bytes_per_token();
 
   const std::int64_t wanted = options.run.context > 0
                                   ? options.run.context
@@ -103,18 +147,19 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
   plan.scratch_bytes =
       device.scratch_bytes(program, step_limits(options, program, wanted), options.compile);
   const std::uint64_t fixed = plan.weights_bytes + plan.scratch_bytes;
-  const std::uint64_t page =
-      plan.cache_bytes_per_token * static_cast<std::uint64_t>(kPageTokens * options.max_sequences);
   const std::uint64_t room = plan.available_bytes > fixed ? plan.available_bytes - fixed : 0;
-  const auto fitting_pages =
-      static_cast<std::int64_t>(std::min<std::uint64_t>(room / page, std::uint64_t{1} << 24));
-  plan.largest_context =
-      std::min(fitting_pages * kPageTokens, std::max(spec.context_length, options.run.context));
+  const std::int64_t most = std::max(spec.context_length, options.run.context);
+  plan.largest_context = cache.largest_context(room, most);
   const bool shrink = options.run.context == 0 && plan.largest_context > 0;
   plan.context = shrink ? std::min(wanted, plan.largest_context) : wanted;
-  plan.cache_bytes =
-      plan.cache_bytes_per_token *
-      static_cast<std::uint64_t>(round_up_to_page(plan.context) * options.max_sequences);
+  plan.cache_bytes = cache.bytes(plan.context);
+  plan.window_bytes =
+      cache.bytes(plan.context, true) / static_cast<std::uint64_t>(options.max_sequences);
+  for (const DType type : {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0}) {
+    const CacheSize other(program, options, {type, type});
+    plan.cache_alternatives.emplace_back(type, other.bytes_per_token());
+    plan.context_alternatives.emplace_back(type, other.largest_context(room, most));
+  }
   return plan;
 }
 
@@ -124,8 +169,10 @@ std::string MemoryPlan::to_string() const {
       << amount(cache_bytes) << " (" << context << " positions";
   if (max_sequences > 1) out << " x " << max_sequences << " sequences";
   out << ", keys " << ingot::to_string(cache.key) << ", values " << ingot::to_string(cache.value)
-      << ", " << cache_bytes_per_token << " bytes each) + scratch " << amount(scratch_bytes)
-      << " = " << amount(total_bytes()) << " of " << amount(available_bytes) << " available";
+      << ", " << cache_bytes_per_token << " bytes each";
+  if (window_bytes > 0) out << " and " << amount(window_bytes) << " for windows";
+  out << ") + scratch " << amount(scratch_bytes) << " = " << amount(total_bytes()) << " of "
+      << amount(available_bytes) << " available";
   if (fits()) return out.str();
   out << ". Too much. ";
   if (largest_context > 0) {
@@ -134,12 +181,11 @@ std::string MemoryPlan::to_string() const {
     out << "No context would fit with this cache type";
   }
   const std::uint64_t fixed = weights_bytes + scratch_bytes;
-  for (const auto& [type, bytes] : cache_alternatives) {
-    if (bytes >= cache_bytes_per_token || fixed >= available_bytes) continue;
-    const std::uint64_t positions =
-        (available_bytes - fixed) / (bytes * static_cast<std::uint64_t>(max_sequences));
-    out << "; with a " << ingot::to_string(type) << " cache (" << bytes << " bytes each) "
-        << positions / static_cast<std::uint64_t>(kPageTokens) * kPageTokens;
+  for (std::size_t i = 0; i < context_alternatives.size(); ++i) {
+    const auto& [type, positions] = context_alternatives[i];
+    if (positions <= largest_context) continue;
+    out << "; with a " << ingot::to_string(type) << " cache (" << cache_alternatives[i].second
+        << " bytes each) " << positions;
   }
   if (fixed >= available_bytes) out << "; the weights alone need more memory or a smaller file";
   return out.str();

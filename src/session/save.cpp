@@ -1,8 +1,11 @@
 // A sequence in a file: header, ids, pages, checksum; little-endian.
 //
 //   "INGOTSEQ"  u32 version  u32 key type  u32 value type  u32 positions per page
-//   u64 model   u64 positions   u64 bytes per page
-//   i32 ids [positions]   pages [ceil(positions / positions per page)]   u64 checksum of all before
+//   u64 model   u64 positions   u64 bytes of all pages
+//   i32 ids [positions]   pages   u64 checksum of all before
+//
+// Pages are those that the next row can see, per state group of the program in its order: all
+// ceil(positions / positions per page), or the last of them where a window limits what is seen.
 #include <algorithm>
 #include <cstring>
 #include <fstream>
@@ -15,7 +18,7 @@ namespace ingot {
 namespace {
 
 constexpr char kMagic[8] = {'I', 'N', 'G', 'O', 'T', 'S', 'E', 'Q'};
-constexpr std::uint32_t kVersion = 2;  // 2: quantized rows are stored rotated
+constexpr std::uint32_t kVersion = 3;  // 2: quantized rows are stored rotated; 3: state groups
 
 struct Header {
   char magic[8];
@@ -25,7 +28,7 @@ struct Header {
   std::uint32_t page_tokens;
   std::uint64_t model;
   std::uint64_t positions;
-  std::uint64_t page_bytes;
+  std::uint64_t state_bytes;
 };
 static_assert(sizeof(Header) == 48);
 
@@ -68,6 +71,7 @@ std::uint64_t fingerprint(const Executable::Impl& loaded) {
     const auto bytes = loaded.weights->bytes({static_cast<std::int32_t>(i)});
     sum.add(bytes.first(std::min<std::size_t>(bytes.size(), 64)));
   }
+  for (const StateGroup& group : loaded.program->state_groups) sum.add_value(group.window);
   for (const RopeTable& table : loaded.program->rope_tables) {
     for (const double f : table.inverse_frequencies) sum.add_value(f);
     sum.add_value(table.magnitude);
@@ -75,13 +79,29 @@ std::uint64_t fingerprint(const Executable::Impl& loaded) {
   return sum.value();
 }
 
-std::uint64_t pages_of(std::uint64_t positions) {
-  return (positions + kPageTokens - 1) / kPageTokens;
+// A page that is saved: its place in the sequence, in a state group.
+struct SavedPage {
+  std::int32_t group = 0;
+  std::int64_t index = 0;
+  std::int64_t positions = 0;  // of the sequence that it holds
+};
+
+// Everything that a row behind `positions` can see, in the file's order.
+std::vector<SavedPage> saved_pages(const GroupedStates& states, std::int64_t positions) {
+  std::vector<SavedPage> pages;
+  for (std::int32_t g = 0; g < states.group_count(); ++g) {
+    for (std::int64_t i = states.group(g).first_visible_page(positions); i < pages_for(positions);
+         ++i) {
+      pages.push_back({g, i, std::min(kPageTokens, positions - i * kPageTokens)});
+    }
+  }
+  return pages;
 }
 
-std::int64_t positions_in_page(std::uint64_t positions, std::uint64_t page) {
-  return std::min<std::int64_t>(
-      kPageTokens, static_cast<std::int64_t>(positions - page * std::uint64_t{kPageTokens}));
+std::uint64_t bytes_of(const std::vector<SavedPage>& pages, const StatePool& pool) {
+  std::uint64_t bytes = 0;
+  for (const SavedPage& page : pages) bytes += pool.page_bytes(page.group);
+  return bytes;
 }
 
 class Reader {
@@ -118,7 +138,8 @@ void Session::save(SequenceId sequence, const std::filesystem::path& path) const
   const Impl::Sequence& found = impl_->find(sequence);
   const Executable::Impl& loaded = impl_->loaded();
   StatePool& pool = impl_->runner->states();
-  const std::span<const std::int32_t> pages = impl_->states.pages(found.state);
+  const GroupedStates& states = impl_->states;
+  const std::vector<SavedPage> pages = saved_pages(states, states.position(found.state));
 
   gguf::OutputFile out(path);
   Checksum sum;
@@ -134,12 +155,15 @@ void Session::save(SequenceId sequence, const std::filesystem::path& path) const
   header.page_tokens = kPageTokens;
   header.model = fingerprint(loaded);
   header.positions = found.tokens.size();
-  header.page_bytes = pool.page_bytes();
+  header.state_bytes = bytes_of(pages, pool);
   write(std::as_bytes(std::span(&header, 1)));
   write(std::as_bytes(std::span(found.tokens)));
-  std::vector<std::byte> buffer(pool.page_bytes());
-  for (std::uint64_t i = 0; i < pages_of(header.positions); ++i) {
-    pool.read_page(pages[i], positions_in_page(header.positions, i), buffer);
+  std::vector<std::byte> buffer;
+  for (const SavedPage& page : pages) {
+    buffer.resize(pool.page_bytes(page.group));
+    const auto numbers = states.group(page.group).pages(found.state);
+    pool.read_page(page.group, numbers[static_cast<std::size_t>(page.index)], page.positions,
+                   buffer);
     write(buffer);
   }
   const std::uint64_t checksum = sum.value();
@@ -162,31 +186,32 @@ SequenceId Session::restore(const std::filesystem::path& path) {
               " and ", to_string(loaded.plan.cache.value));
   }
   if (header.model != fingerprint(loaded)) in.refuse("it was saved from another model");
-  if (header.page_tokens != kPageTokens || header.page_bytes != pool.page_bytes()) {
-    in.refuse("its pages have another size");
-  }
   if (header.positions > static_cast<std::uint64_t>(context())) {
     in.refuse("it has ", header.positions, " positions, the context is ", context());
   }
+  const auto positions = static_cast<std::int64_t>(header.positions);
+  const std::vector<SavedPage> pages = saved_pages(impl_->states, positions);
+  if (header.page_tokens != kPageTokens || header.state_bytes != bytes_of(pages, pool)) {
+    in.refuse("its pages have another size");
+  }
   std::error_code error;
   const std::uintmax_t size = std::filesystem::file_size(path, error);
-  const std::uint64_t expected = sizeof(Header) + header.positions * sizeof(TokenId) +
-                                 pages_of(header.positions) * header.page_bytes + 8;
+  const std::uint64_t expected =
+      sizeof(Header) + header.positions * sizeof(TokenId) + header.state_bytes + 8;
   if (error || size != expected) in.refuse("it has ", size, " bytes instead of ", expected);
 
-  Impl::Sequence sequence{impl_->states.open(), std::vector<TokenId>(header.positions)};
+  Impl::Sequence sequence{impl_->states.open_at(positions), std::vector<TokenId>(header.positions)};
   try {
     in.read(std::as_writable_bytes(std::span(sequence.tokens)));
-    impl_->states.reserve(sequence.state, static_cast<std::int64_t>(header.positions));
-    const std::span<const std::int32_t> pages = impl_->states.pages(sequence.state);
-    std::vector<std::byte> buffer(pool.page_bytes());
-    for (const std::int32_t page : pages) {
+    std::vector<std::byte> buffer;
+    for (const SavedPage& page : pages) {
+      buffer.resize(pool.page_bytes(page.group));
       in.read(buffer);
-      pool.write_page(page, buffer);
+      const auto numbers = impl_->states.group(page.group).pages(sequence.state);
+      pool.write_page(page.group, numbers[static_cast<std::size_t>(page.index)], buffer);
     }
     const std::uint64_t computed = in.checksum();
     if (in.value<std::uint64_t>() != computed) in.refuse("its checksum does not match");
-    impl_->states.commit(sequence.state, static_cast<std::int64_t>(header.positions));
   } catch (...) {
     impl_->states.close(sequence.state);
     throw;

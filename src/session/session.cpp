@@ -76,8 +76,8 @@ Session::Impl::Impl(std::shared_ptr<const Executable> loaded_executable)
     : executable(std::move(loaded_executable)),
       runner(executable->impl_->compiled->new_runner(executable->impl_->limits,
                                                      executable->impl_->plan.cache,
-                                                     page_count(executable->impl_->plan))),
-      states(page_count(executable->impl_->plan)) {}
+                                                     executable->impl_->page_counts)),
+      states(executable->impl_->program->state_groups, executable->impl_->page_counts) {}
 
 const Session::Impl::Sequence& Session::Impl::find(SequenceId id) const {
   const auto found = sequences.find(id.value);
@@ -164,7 +164,6 @@ StepResult Session::step(std::span<const StepRequest> requests, const StepOption
 
   // Everything that can be refused is refused before the first page is touched.
   std::vector<Pending> pending;
-  std::vector<Checkpoint> checkpoints;
   StepResult result;
   result.vocabulary_size = vocabulary;
   std::int64_t total_rows = 0;
@@ -195,7 +194,6 @@ StepResult Session::step(std::span<const StepRequest> requests, const StepOption
     }
     result.first_row.push_back(total_rows);
     pending.push_back({&request, impl_.get(), wanted_rows(request), 0, 0});
-    checkpoints.push_back(impl_->states.checkpoint(sequence.state));
     total_rows += static_cast<std::int64_t>(pending.back().rows.size());
     total_tokens += count;
   }
@@ -206,14 +204,13 @@ StepResult Session::step(std::span<const StepRequest> requests, const StepOption
     StepBuilder builder(*loaded.program);
     for (const Share& share : shares) {
       const Impl::Sequence& sequence = impl_->find(share.pending->request->sequence);
-      for (const PageCopy& copy : impl_->states.reserve(sequence.state, share.count)) {
-        impl_->runner->states().copy_page(copy.from, copy.to);
+      for (const auto& [group, copy] : impl_->states.reserve(sequence.state, share.count)) {
+        impl_->runner->states().copy_page(group, copy.from, copy.to);
       }
       builder.add(
           share.pending->request->tokens.subspan(static_cast<std::size_t>(share.pending->done),
                                                  static_cast<std::size_t>(share.count)),
-          impl_->states.position(sequence.state), impl_->states.pages(sequence.state),
-          share.outputs);
+          impl_->states, sequence.state, share.outputs);
     }
     const std::span<const float> logits = impl_->runner->step(builder.finish(), impl_->tap);
     result.logits.insert(result.logits.end(), logits.begin(), logits.end());
@@ -229,6 +226,9 @@ StepResult Session::step(std::span<const StepRequest> requests, const StepOption
     }
   };
 
+  for (const Pending& request : pending) {
+    impl_->states.checkpoint(impl_->find(request.request->sequence).state);
+  }
   try {
     std::vector<Share> shares;
     std::int64_t tokens = 0;
@@ -255,16 +255,20 @@ StepResult Session::step(std::span<const StepRequest> requests, const StepOption
     }
     flush();
     for (const Pending& request : pending) {
-      auto& known = impl_->find(request.request->sequence).tokens;
-      known.insert(known.end(), request.request->tokens.begin(), request.request->tokens.end());
+      Impl::Sequence& sequence = impl_->find(request.request->sequence);
+      sequence.tokens.insert(sequence.tokens.end(), request.request->tokens.begin(),
+                             request.request->tokens.end());
     }
   } catch (...) {
-    for (std::size_t i = 0; i < pending.size(); ++i) {
-      Impl::Sequence& sequence = impl_->find(pending[i].request->sequence);
-      impl_->states.restore(sequence.state, checkpoints[i]);
-      sequence.tokens.resize(static_cast<std::size_t>(checkpoints[i].position));
+    for (const Pending& request : pending) {
+      Impl::Sequence& sequence = impl_->find(request.request->sequence);
+      impl_->states.restore(sequence.state);
+      sequence.tokens.resize(static_cast<std::size_t>(impl_->states.position(sequence.state)));
     }
     throw;
+  }
+  for (const Pending& request : pending) {
+    impl_->states.release(impl_->find(request.request->sequence).state);
   }
   return result;
 }

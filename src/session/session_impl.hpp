@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "src/session/loaded.hpp"
-#include "src/state/paged_states.hpp"
+#include "src/state/grouped_states.hpp"
 
 namespace ingot {
 
@@ -30,7 +30,7 @@ struct Session::Impl {
 
   std::shared_ptr<const Executable> executable;
   std::unique_ptr<Runner> runner;
-  PagedStates states;
+  GroupedStates states;
   std::map<std::int32_t, Sequence> sequences;
   std::int32_t next_id = 0;
   Tap tap;

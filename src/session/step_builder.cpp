@@ -23,16 +23,23 @@ std::vector<float> angles(const RopeTable& table, std::span<const std::int64_t> 
 
 }  // namespace
 
-void StepBuilder::add(std::span<const std::int32_t> ids, std::int64_t cached,
-                      std::span<const std::int32_t> pages, std::span<const std::int32_t> outputs) {
+void StepBuilder::add(std::span<const std::int32_t> ids, const GroupedStates& states,
+                      std::int32_t number, std::span<const std::int32_t> outputs) {
+  const std::int64_t cached = states.position(number);
   StepSequence sequence;
   sequence.first_row = static_cast<std::int32_t>(input_.ids.size());
   sequence.row_count = static_cast<std::int32_t>(ids.size());
   sequence.cached = cached;
-  sequence.page_table_offset = static_cast<std::int32_t>(input_.page_table.size());
-  sequence.page_count = static_cast<std::int32_t>(pages.size());
+  sequence.page_table_offset = static_cast<std::int32_t>(page_tables_.front().size());
+  sequence.page_count =
+      static_cast<std::int32_t>(pages_for(cached + static_cast<std::int64_t>(ids.size())));
   input_.sequences.push_back(sequence);
-  input_.page_table.insert(input_.page_table.end(), pages.begin(), pages.end());
+  for (std::int32_t g = 0; g < states.group_count(); ++g) {
+    // Every group holds the same positions, so all tables have as many entries.
+    const auto pages = states.group(g).pages(number);
+    auto& table = page_tables_[static_cast<std::size_t>(g)];
+    table.insert(table.end(), pages.begin(), pages.begin() + sequence.page_count);
+  }
   for (const std::int32_t row : outputs) input_.output_rows.push_back(sequence.first_row + row);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     input_.ids.push_back(ids[i]);
@@ -42,6 +49,11 @@ void StepBuilder::add(std::span<const std::int32_t> ids, std::int64_t cached,
 
 StepInput StepBuilder::finish() {
   input_.experts_used = program_.experts_used;
+  input_.page_table_stride = static_cast<std::int64_t>(page_tables_.front().size());
+  for (auto& table : page_tables_) {
+    input_.page_table.insert(input_.page_table.end(), table.begin(), table.end());
+    table.clear();
+  }
   for (const RopeTable& table : program_.rope_tables) {
     input_.rope.push_back(angles(table, input_.positions));
   }

@@ -5,17 +5,19 @@
 
 #include "src/program/program.hpp"
 #include "src/program/step.hpp"
+#include "src/state/grouped_states.hpp"
 
 namespace ingot {
 
 class StepBuilder {
  public:
-  explicit StepBuilder(const Program& program) : program_(program) {}
+  explicit StepBuilder(const Program& program)
+      : program_(program), page_tables_(program.state_groups.size()) {}
 
-  /// Appends rows `ids` of a sequence that has `cached` positions; `outputs` are indices into
-  /// `ids`.
-  void add(std::span<const std::int32_t> ids, std::int64_t cached,
-           std::span<const std::int32_t> pages, std::span<const std::int32_t> outputs);
+  /// Appends rows `ids` of sequence number `sequence` of `states`, whose pages are reserved;
+  /// `outputs` are indices into `ids`.
+  void add(std::span<const std::int32_t> ids, const GroupedStates& states, std::int32_t sequence,
+           std::span<const std::int32_t> outputs);
 
   /// The step, with its angle tables.
   StepInput finish();
@@ -23,6 +25,7 @@ class StepBuilder {
  private:
   const Program& program_;
   StepInput input_;
+  std::vector<std::vector<std::int32_t>> page_tables_;  ///< per state group
 };
 
 }  // namespace ingot

@@ -31,9 +31,11 @@ std::uint64_t state_position_bytes(const StateSpec& state, const StateTypes& typ
   return static_cast<std::uint64_t>(state.kv_head_count) * row;
 }
 
-std::uint64_t state_page_bytes(std::span<const StateSpec> states, const StateTypes& types) {
+std::uint64_t state_page_bytes(std::span<const StateSpec> states, std::int32_t group,
+                               const StateTypes& types) {
   std::uint64_t bytes = 0;
   for (const StateSpec& s : states) {
+    if (s.group != group) continue;
     bytes += static_cast<std::uint64_t>(kPageTokens) * state_position_bytes(s, types);
   }
   return bytes;
@@ -55,9 +57,13 @@ void require_state_types(const StateTypes& types) {
 }
 
 HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
-                   std::int64_t page_count)
-    : page_bytes_(state_page_bytes(states, types)), page_count_(page_count) {
+                   std::span<const std::int64_t> page_counts)
+    : page_counts_(page_counts.begin(), page_counts.end()) {
   require_state_types(types);
+  const auto group_count = static_cast<std::int32_t>(page_counts.size());
+  for (std::int32_t g = 0; g < group_count; ++g) {
+    page_bytes_.push_back(state_page_bytes(states, g, types));
+  }
   const auto describe = [&](DType type, std::int64_t size, const StateSpec& spec) {
     if (size <= 0 || padded_size(type, size) > kLongestStateRow) {
       fail(ErrorCode::unsupported, spec.name, ": a head of ", size, " elements; at most ",
@@ -71,6 +77,11 @@ HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
     return rows;
   };
   for (const StateSpec& spec : states) {
+    if (spec.group < 0 || spec.group >= group_count) {
+      fail(ErrorCode::internal, spec.name, " is in state group ", spec.group, ", of which ",
+           group_count, " were given pages");
+    }
+    groups_.push_back(spec.group);
     keys_.push_back(describe(types.key, spec.key_size, spec));
     values_.push_back(
         describe(spec.values_in_keys ? types.key : types.value, spec.value_size, spec));
@@ -79,21 +90,26 @@ HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
   }
   std::vector<std::uint64_t> offsets;
   std::uint64_t total = 0;
-  for_each_part([&](StateRows&, std::uint64_t part_bytes) {
-    offsets.push_back(total);
-    total += align_up(part_bytes * static_cast<std::uint64_t>(page_count));
-  });
+  for (std::int32_t g = 0; g < group_count; ++g) {
+    for_each_part(g, [&](StateRows&, std::uint64_t part_bytes) {
+      offsets.push_back(total);
+      total += align_up(part_bytes * static_cast<std::uint64_t>(this->page_count(g)));
+    });
+  }
   memory_bytes_ = std::max<std::size_t>(total, 64);
   // No reservation: pages are committed when first written, so an unused context costs nothing.
   void* memory = mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     fail(ErrorCode::out_of_memory, "the system refused ", memory_bytes_, " bytes for the cache of ",
-         page_count * kPageTokens, " positions; ask for a smaller context or cache type");
+         page_counts_.front() * kPageTokens, " positions; ask for a smaller context or cache type");
   }
   memory_ = static_cast<std::byte*>(memory);
   std::size_t part = 0;
-  for_each_part([&](StateRows& rows, std::uint64_t) { rows.base = memory_ + offsets[part++]; });
+  for (std::int32_t g = 0; g < group_count; ++g) {
+    for_each_part(g,
+                  [&](StateRows& rows, std::uint64_t) { rows.base = memory_ + offsets[part++]; });
+  }
   for (std::size_t i = 0; i < values_.size(); ++i) {
     if (values_in_keys_[i]) values_[i].base = keys_[i].base;
   }
@@ -103,10 +119,11 @@ HostPool::~HostPool() {
   if (memory_ != nullptr) munmap(memory_, memory_bytes_);
 }
 
-// Visits the keys, then the values, of each state: the canonical order of a page.
+// Visits the keys, then the values, of each state of a group: the canonical order of a page.
 template <class Visit>
-void HostPool::for_each_part(Visit visit) {
+void HostPool::for_each_part(std::int32_t group, Visit visit) {
   for (std::size_t i = 0; i < keys_.size(); ++i) {
+    if (groups_[i] != group) continue;
     for (StateRows* rows : {&keys_[i], &values_[i]}) {
       if (rows == &values_[i] && values_in_keys_[i]) continue;
       visit(*rows, static_cast<std::uint64_t>(rows->kv_head_count * kPageTokens) * rows->row_bytes);
@@ -114,15 +131,16 @@ void HostPool::for_each_part(Visit visit) {
   }
 }
 
-void HostPool::copy_page(std::int32_t from, std::int32_t to) {
-  for_each_part([&](StateRows& rows, std::uint64_t bytes) {
+void HostPool::copy_page(std::int32_t group, std::int32_t from, std::int32_t to) {
+  for_each_part(group, [&](StateRows& rows, std::uint64_t bytes) {
     std::memcpy(rows.row(to, 0, 0), rows.row(from, 0, 0), bytes);
   });
 }
 
-void HostPool::read_page(std::int32_t page, std::int64_t positions, std::span<std::byte> out) {
+void HostPool::read_page(std::int32_t group, std::int32_t page, std::int64_t positions,
+                         std::span<std::byte> out) {
   std::fill(out.begin(), out.end(), std::byte{0});
-  for_each_part([&, at = out.data()](StateRows& rows, std::uint64_t) mutable {
+  for_each_part(group, [&, at = out.data()](StateRows& rows, std::uint64_t) mutable {
     for (std::int64_t head = 0; head < rows.kv_head_count; ++head) {
       std::memcpy(at, rows.row(page, head, 0),
                   static_cast<std::uint64_t>(positions) * rows.row_bytes);
@@ -131,8 +149,8 @@ void HostPool::read_page(std::int32_t page, std::int64_t positions, std::span<st
   });
 }
 
-void HostPool::write_page(std::int32_t page, std::span<const std::byte> in) {
-  for_each_part([&, at = in.data()](StateRows& rows, std::uint64_t bytes) mutable {
+void HostPool::write_page(std::int32_t group, std::int32_t page, std::span<const std::byte> in) {
+  for_each_part(group, [&, at = in.data()](StateRows& rows, std::uint64_t bytes) mutable {
     std::memcpy(rows.row(page, 0, 0), at, bytes);
     at += bytes;
   });

@@ -23,8 +23,9 @@ std::uint64_t state_row_bytes(DType type, std::int64_t size);
 /// Bytes of one position in one state, over its KV heads.
 std::uint64_t state_position_bytes(const StateSpec& state, const StateTypes& types);
 
-/// Bytes of one page over all states.
-std::uint64_t state_page_bytes(std::span<const StateSpec> states, const StateTypes& types);
+/// Bytes of one page over all states of a group.
+std::uint64_t state_page_bytes(std::span<const StateSpec> states, std::int32_t group,
+                               const StateTypes& types);
 
 /// Error unsupported unless both types are among f32, f16, bf16, q8_0, q4_0.
 void require_state_types(const StateTypes& types);
@@ -54,8 +55,10 @@ struct StateRows {
 
 class HostPool final : public StatePool {
  public:
-  /// Error out_of_memory when the system refuses the address space.
-  HostPool(std::span<const StateSpec> states, const StateTypes& types, std::int64_t page_count);
+  /// `page_counts`: pages of each group. Error out_of_memory when the system refuses the address
+  /// space.
+  HostPool(std::span<const StateSpec> states, const StateTypes& types,
+           std::span<const std::int64_t> page_counts);
   ~HostPool() override;
   HostPool(const HostPool&) = delete;
   HostPool& operator=(const HostPool&) = delete;
@@ -63,21 +66,27 @@ class HostPool final : public StatePool {
   const StateRows& keys(StateId id) const { return keys_[static_cast<std::size_t>(id.index)]; }
   const StateRows& values(StateId id) const { return values_[static_cast<std::size_t>(id.index)]; }
 
-  std::uint64_t page_bytes() const override { return page_bytes_; }
-  std::int64_t page_count() const override { return page_count_; }
-  void copy_page(std::int32_t from, std::int32_t to) override;
-  void read_page(std::int32_t page, std::int64_t positions, std::span<std::byte> out) override;
-  void write_page(std::int32_t page, std::span<const std::byte> in) override;
+  std::uint64_t page_bytes(std::int32_t group) const override {
+    return page_bytes_[static_cast<std::size_t>(group)];
+  }
+  std::int64_t page_count(std::int32_t group) const override {
+    return page_counts_[static_cast<std::size_t>(group)];
+  }
+  void copy_page(std::int32_t group, std::int32_t from, std::int32_t to) override;
+  void read_page(std::int32_t group, std::int32_t page, std::int64_t positions,
+                 std::span<std::byte> out) override;
+  void write_page(std::int32_t group, std::int32_t page, std::span<const std::byte> in) override;
 
  private:
   template <class Visit>
-  void for_each_part(Visit visit);
+  void for_each_part(std::int32_t group, Visit visit);
 
   std::vector<StateRows> keys_;
   std::vector<StateRows> values_;
   std::vector<bool> values_in_keys_;
-  std::uint64_t page_bytes_ = 0;
-  std::int64_t page_count_ = 0;
+  std::vector<std::int32_t> groups_;       ///< per state
+  std::vector<std::uint64_t> page_bytes_;  ///< per group
+  std::vector<std::int64_t> page_counts_;  ///< per group
   std::byte* memory_ = nullptr;
   std::size_t memory_bytes_ = 0;
 };

@@ -3,18 +3,18 @@
 #include <algorithm>
 
 #include "ingot/error.hpp"
-#include "src/program/step.hpp"
 
 namespace ingot {
-namespace {
 
-std::int64_t pages_for(std::int64_t positions) {
-  return (positions + kPageTokens - 1) / kPageTokens;
+std::int64_t most_pages(const StateGroup& group, std::int64_t context, std::int64_t largest_step) {
+  const std::int64_t all = pages_for(context);
+  if (group.window == 0) return all;
+  // A stretch of n positions that begins anywhere in a page touches pages_for(n) + 1 pages at most.
+  const std::int64_t kept = group.window - 1 + kRollbackTokens;
+  return std::min(all, pages_for(kept + std::min(largest_step, context)) + 1 + pages_for(kept) + 1);
 }
 
-}  // namespace
-
-PagedStates::PagedStates(std::int64_t page_count) {
+PagedStates::PagedStates(std::int64_t page_count, std::int64_t window) : window_(window) {
   owners_.assign(static_cast<std::size_t>(page_count), 0);
   for (std::int64_t page = page_count; page-- > 0;)
     free_.push_back(static_cast<std::int32_t>(page));
@@ -25,7 +25,19 @@ std::int32_t PagedStates::open() {
       std::find_if(sequences_.begin(), sequences_.end(), [](const Sequence& s) { return !s.open; });
   const auto index = static_cast<std::int32_t>(unused - sequences_.begin());
   if (unused == sequences_.end()) sequences_.emplace_back();
-  at(index) = {true, 0, {}};
+  at(index) = {true, 0, -1, {}};
+  return index;
+}
+
+std::int32_t PagedStates::open_at(std::int64_t position) {
+  const std::int64_t first = first_visible_page(position);
+  const std::int64_t count = pages_for(position);
+  if (count - first > free_pages()) refuse(count - first);
+  const std::int32_t index = open();
+  Sequence& s = at(index);
+  s.position = position;
+  s.pages.assign(static_cast<std::size_t>(count), kNoPage);
+  for (std::int64_t i = first; i < count; ++i) s.pages[static_cast<std::size_t>(i)] = take_page();
   return index;
 }
 
@@ -46,6 +58,7 @@ std::int32_t PagedStates::take_page() {
 }
 
 void PagedStates::drop_page(std::int32_t page) {
+  if (page == kNoPage) return;
   if (--owners_[static_cast<std::size_t>(page)] == 0) free_.push_back(page);
 }
 
@@ -56,8 +69,39 @@ void PagedStates::keep_pages(Sequence& sequence, std::int64_t count) {
   }
 }
 
+std::int64_t PagedStates::first_visible_page(std::int64_t position) const {
+  if (window_ == 0) return 0;
+  return std::max<std::int64_t>(0, position - window_ + 1) / kPageTokens;
+}
+
+std::int64_t PagedStates::first_kept_page(std::int64_t position) const {
+  return first_visible_page(std::max<std::int64_t>(0, position - kRollbackTokens));
+}
+
+// Gives back the pages that neither later rows nor the checkpoint need.
+void PagedStates::drop_unseen(Sequence& sequence) {
+  const std::int64_t end = std::min(first_kept_page(sequence.position),
+                                    static_cast<std::int64_t>(sequence.pages.size()));
+  const bool pinned = sequence.checkpoint >= 0;
+  const std::int64_t pin_begin = pinned ? first_kept_page(sequence.checkpoint) : 0;
+  const std::int64_t pin_end = pinned ? pages_for(sequence.checkpoint) : 0;
+  for (std::int64_t i = 0; i < end; ++i) {
+    if (i >= pin_begin && i < pin_end) continue;
+    std::int32_t& page = sequence.pages[static_cast<std::size_t>(i)];
+    drop_page(page);
+    page = kNoPage;
+  }
+}
+
+void PagedStates::refuse(std::int64_t needed) const {
+  fail(ErrorCode::out_of_memory, "the cache is full: ", needed, " more pages of ", kPageTokens,
+       " positions are needed, ", free_pages(), " of ", owners_.size(),
+       " are free; close or rewind a sequence, or load with a larger context");
+}
+
 std::vector<PageCopy> PagedStates::reserve(std::int32_t sequence, std::int64_t rows) {
   Sequence& s = at(sequence);
+  drop_unseen(s);
   const std::int64_t wanted = pages_for(s.position + rows);
   const auto held = static_cast<std::int64_t>(s.pages.size());
   // Only the last, partly filled page can be both held and written to.
@@ -69,11 +113,7 @@ std::vector<PageCopy> PagedStates::reserve(std::int32_t sequence, std::int64_t r
   }
   const std::int64_t needed =
       std::max<std::int64_t>(0, wanted - held) + static_cast<std::int64_t>(shared.size());
-  if (needed > free_pages()) {
-    fail(ErrorCode::out_of_memory, "the cache is full: ", needed, " more pages of ", kPageTokens,
-         " positions are needed, ", free_pages(), " of ", owners_.size(),
-         " are free; close or rewind a sequence, or load with a larger context");
-  }
+  if (needed > free_pages()) refuse(needed);
   std::vector<PageCopy> copies;
   for (const std::int64_t i : shared) {
     std::int32_t& page = s.pages[static_cast<std::size_t>(i)];
@@ -96,23 +136,44 @@ std::int32_t PagedStates::fork(std::int32_t sequence) {
   Sequence& to = at(copy);
   to.position = from.position;
   to.pages.assign(from.pages.begin(), from.pages.begin() + pages_for(from.position));
-  for (const std::int32_t page : to.pages) ++owners_[static_cast<std::size_t>(page)];
+  for (const std::int32_t page : to.pages) {
+    if (page != kNoPage) ++owners_[static_cast<std::size_t>(page)];
+  }
   return copy;
+}
+
+std::int64_t PagedStates::restorable(std::int32_t sequence, std::int64_t to) const {
+  const Sequence& s = at(sequence);
+  const std::int64_t position = std::min(s.position, to);
+  // Everything that a row behind `position` sees must still be there. If it is not, no earlier
+  // position but the empty sequence has all it needs either: pages go from the front.
+  for (std::int64_t i = first_visible_page(position); i < pages_for(position); ++i) {
+    if (s.pages[static_cast<std::size_t>(i)] == kNoPage) return 0;
+  }
+  return position;
 }
 
 std::int64_t PagedStates::rewind(std::int32_t sequence, std::int64_t to) {
   Sequence& s = at(sequence);
-  s.position = std::min(s.position, to);
+  s.position = restorable(sequence, to);
   keep_pages(s, pages_for(s.position));
   return s.position;
 }
 
-Checkpoint PagedStates::checkpoint(std::int32_t sequence) const {
-  return {at(sequence).position};
+void PagedStates::checkpoint(std::int32_t sequence) {
+  at(sequence).checkpoint = at(sequence).position;
 }
 
-void PagedStates::restore(std::int32_t sequence, const Checkpoint& checkpoint) {
-  rewind(sequence, checkpoint.position);
+void PagedStates::release(std::int32_t sequence) {
+  at(sequence).checkpoint = -1;
+  drop_unseen(at(sequence));
+}
+
+void PagedStates::restore(std::int32_t sequence) {
+  Sequence& s = at(sequence);
+  s.position = s.checkpoint;
+  s.checkpoint = -1;
+  keep_pages(s, pages_for(s.position));
 }
 
 std::span<const std::int32_t> PagedStates::pages(std::int32_t sequence) const {

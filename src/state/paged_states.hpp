@@ -1,34 +1,59 @@
-// Full attention: a sequence is a list of pages; forks share pages and copy one when they write to
-// it.
+// A sequence is a list of pages; forks share pages and copy one when they write to it. Full and
+// latent states keep every page. States with a window give back the pages that no later row can
+// see: those before the window of the next row and a reserve for rewinding.
 #pragma once
 
 #include <vector>
 
+#include "src/program/operands.hpp"
+#include "src/program/step.hpp"
 #include "src/state/sequence_states.hpp"
 
 namespace ingot {
 
+/// Positions that a windowed state keeps beyond its window, so that a sequence can be rewound by as
+/// many without computing it anew: what speculative decoding rejects, the end of a chat turn.
+inline constexpr std::int64_t kRollbackTokens = 64;
+
+/// Pages that hold `positions` positions from a page's begin.
+constexpr std::int64_t pages_for(std::int64_t positions) {
+  return (positions + kPageTokens - 1) / kPageTokens;
+}
+
+/// The most pages of a group that one sequence of at most `context` positions holds when steps
+/// append at most `largest_step`. With a window: window, reserve and step, and once more window and
+/// reserve for the checkpoint of a request that takes several steps.
+std::int64_t most_pages(const StateGroup& group, std::int64_t context, std::int64_t largest_step);
+
 class PagedStates final : public SequenceStates {
  public:
-  explicit PagedStates(std::int64_t page_count);
+  /// `window` 0: every position is kept.
+  explicit PagedStates(std::int64_t page_count, std::int64_t window = 0);
 
   std::int32_t open() override;
+  std::int32_t open_at(std::int64_t position) override;
   void close(std::int32_t sequence) override;
   std::int64_t position(std::int32_t sequence) const override;
   std::vector<PageCopy> reserve(std::int32_t sequence, std::int64_t rows) override;
   void commit(std::int32_t sequence, std::int64_t rows) override;
   std::int32_t fork(std::int32_t sequence) override;
+  std::int64_t restorable(std::int32_t sequence, std::int64_t to) const override;
   std::int64_t rewind(std::int32_t sequence, std::int64_t to) override;
-  Checkpoint checkpoint(std::int32_t sequence) const override;
-  void restore(std::int32_t sequence, const Checkpoint& checkpoint) override;
+  void checkpoint(std::int32_t sequence) override;
+  void release(std::int32_t sequence) override;
+  void restore(std::int32_t sequence) override;
   std::span<const std::int32_t> pages(std::int32_t sequence) const override;
 
   std::int64_t free_pages() const { return static_cast<std::int64_t>(free_.size()); }
+
+  /// The first page that a row behind `position` positions can see.
+  std::int64_t first_visible_page(std::int64_t position) const;
 
  private:
   struct Sequence {
     bool open = false;
     std::int64_t position = 0;
+    std::int64_t checkpoint = -1;  // position, or -1: none
     std::vector<std::int32_t> pages;
   };
 
@@ -39,7 +64,11 @@ class PagedStates final : public SequenceStates {
   std::int32_t take_page();
   void drop_page(std::int32_t page);
   void keep_pages(Sequence& sequence, std::int64_t count);
+  void drop_unseen(Sequence& sequence);
+  std::int64_t first_kept_page(std::int64_t position) const;
+  [[noreturn]] void refuse(std::int64_t needed) const;
 
+  std::int64_t window_;
   std::vector<Sequence> sequences_;
   std::vector<std::int32_t> owners_;  // per page: sequences that hold it
   std::vector<std::int32_t> free_;    // a stack, lowest page on top

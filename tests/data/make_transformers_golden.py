@@ -6,7 +6,8 @@ them: which tensors are permuted, split, transposed or have 1 added is stated wh
 
     pip install torch transformers gguf;  python3 tests/data/make_transformers_golden.py [NAME ...]
 
-Writes tests/data/arch/NAME.gguf and NAME.logits.f32 for the ids of tokens.i32. Made with transformers 5.23.
+Writes tests/data/arch/NAME.gguf and NAME.logits.f32 for the ids of tokens.i32, and for Gemma 3 the last logits of a
+long text (NAME-long.tokens.i32, NAME-long.logits.f32). Made with transformers 5.23.
 """
 
 import pathlib
@@ -130,7 +131,7 @@ def granite(name, tokens):
 
 def gemma3(name, tokens, **sizes):
     config = transformers.Gemma3TextConfig(
-        vocab_size=VOCABULARY, max_position_embeddings=128, rms_norm_eps=1e-6, tie_word_embeddings=True,
+        vocab_size=VOCABULARY, max_position_embeddings=512, rms_norm_eps=1e-6, tie_word_embeddings=True,
         rope_parameters={
             "full_attention": {"rope_type": "linear", "rope_theta": 1000000.0, "factor": 8.0},
             "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}},
@@ -169,6 +170,11 @@ def gemma3(name, tokens, **sizes):
             w.tensor(f"blk.{i}.{ours}.weight", weights[f"model.layers.{i}.{theirs}.weight"] + 1)
     w.close()
     save(name, model, tokens)
+    if config.num_hidden_layers < 62:
+        # Many windows long, so that what the windows have left is given back: the last rows of 400.
+        ids = tokens[np.arange(400) * 7 % len(tokens)]
+        ids.tofile(FOLDER / f"{name}-long.tokens.i32")
+        logits(model, ids)[-8:].astype(np.float32).tofile(FOLDER / f"{name}-long.logits.f32")
 
 
 def phi3(name, tokens):

@@ -261,7 +261,8 @@ std::unique_ptr<Runner> OpCase::run_steps(const Device& device, const Built& bui
   options.threads = threads;
   options.host_executor = host_executor;
   const auto compiled = device.compile(built.program, built.weights, options);
-  auto runner = compiled->new_runner(limits, types, std::max<std::int64_t>(1, page_count()));
+  auto runner = compiled->new_runner(
+      limits, types, std::vector<std::int64_t>{std::max<std::int64_t>(1, page_count())});
   for (std::size_t s = 0; s < sequences_.size(); ++s) {
     if (sequences_[s].cached > 0) runner->step(prefill(s), {});
   }
@@ -286,11 +287,11 @@ std::vector<std::byte> OpCase::pages_after(const Device& device, const Instructi
   const Built built = build(instruction, inputs_.front().value);
   const auto runner = run_steps(device, built, {});
   StatePool& pool = runner->states();
-  std::vector<std::byte> bytes(pool.page_bytes() * static_cast<std::uint64_t>(page_count()));
+  const std::uint64_t page_bytes = pool.page_bytes(0);
+  std::vector<std::byte> bytes(page_bytes * static_cast<std::uint64_t>(page_count()));
   for (std::int64_t p = 0; p < page_count(); ++p) {
-    pool.read_page(static_cast<std::int32_t>(p), kPageTokens,
-                   std::span(bytes).subspan(static_cast<std::size_t>(p) * pool.page_bytes(),
-                                            pool.page_bytes()));
+    pool.read_page(0, static_cast<std::int32_t>(p), kPageTokens,
+                   std::span(bytes).subspan(static_cast<std::size_t>(p) * page_bytes, page_bytes));
   }
   return bytes;
 }

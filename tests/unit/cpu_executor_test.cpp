@@ -116,6 +116,7 @@ struct SmallModel {
 };
 
 constexpr StepLimits kLimits{100, 4, 2};
+constexpr std::array<std::int64_t, 1> kPages = {10};
 
 std::vector<float> logits_of(Runner& runner) {
   std::vector<float> all;
@@ -136,7 +137,7 @@ CompileOptions with_threads(int threads) {
 std::vector<float> logits_with(const CompileOptions& options) {
   const SmallModel model;
   const auto compiled = make_cpu_device()->compile(model.program, model.weights, options);
-  return logits_of(*compiled->new_runner(kLimits, {}, 10));
+  return logits_of(*compiled->new_runner(kLimits, {}, kPages));
 }
 
 // ---- targets
@@ -162,7 +163,7 @@ TEST(CpuTargetTest, ForcedOneIsTheOneThatRuns) {
     EXPECT_NE(device->info().description.find(name), std::string::npos);
     auto executable = std::make_shared<cpu::Executable>(model.program, model.weights,
                                                         cpu::select_target(), CompileOptions{});
-    cpu::CpuRunner runner(executable, kLimits, {}, 10);
+    cpu::CpuRunner runner(executable, kLimits, {}, kPages);
     EXPECT_EQ(runner.ran_on(), "");
     (void)logits_of(runner);
     EXPECT_EQ(runner.ran_on(), name);
@@ -257,12 +258,12 @@ TEST(CpuExecutorTest, ServesSeveralSessionsFromSeveralThreads) {
   CompileOptions options;
   options.threads = 3;
   const auto compiled = make_cpu_device()->compile(model.program, model.weights, options);
-  const auto expected = logits_of(*compiled->new_runner(kLimits, {}, 10));
+  const auto expected = logits_of(*compiled->new_runner(kLimits, {}, kPages));
   std::vector<std::thread> threads;
   std::atomic<int> equal{0};
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
-      const auto runner = compiled->new_runner(kLimits, {}, 10);
+      const auto runner = compiled->new_runner(kLimits, {}, kPages);
       for (int round = 0; round < 5; ++round) equal += logits_of(*runner) == expected ? 1 : 0;
     });
   }
@@ -282,7 +283,7 @@ TEST(CpuExecutorTest, AllocatesExactlyTheScratchItPromised) {
       const auto device = make_cpu_device();
       auto executable = std::make_shared<cpu::Executable>(model.program, model.weights,
                                                           cpu::select_target(), options);
-      const cpu::CpuRunner runner(executable, limits, {}, 10);
+      const cpu::CpuRunner runner(executable, limits, {}, kPages);
       EXPECT_EQ(device->scratch_bytes(*model.program, limits, options), runner.scratch_bytes());
     }
   }
@@ -301,7 +302,7 @@ TEST(CpuExecutorTest, UsesWeightsWhereTheyLieInTheFile) {
 TEST(CpuExecutorTest, TakesStepsWithoutOutputs) {
   const SmallModel model;
   const auto compiled = make_cpu_device()->compile(model.program, model.weights, {});
-  const auto runner = compiled->new_runner(kLimits, {}, 10);
+  const auto runner = compiled->new_runner(kLimits, {}, kPages);
   StepInput input = SmallModel::step(100);
   input.output_rows.clear();
   EXPECT_EQ(runner->step(input, {}).size(), 0U);
@@ -313,7 +314,7 @@ TEST(CpuExecutorTest, TakesStepsWithoutOutputs) {
 TEST(CpuExecutorTest, RefusesStepsBeyondItsLimits) {
   const SmallModel model;
   const auto compiled = make_cpu_device()->compile(model.program, model.weights, {});
-  const auto runner = compiled->new_runner({10, 1, 1}, {}, 10);
+  const auto runner = compiled->new_runner({10, 1, 1}, {}, kPages);
   EXPECT_THROW((void)runner->step(SmallModel::step(11), {}), Error);
   EXPECT_THROW((void)runner->step(SmallModel::step(0), {}), Error);
 }
@@ -326,7 +327,7 @@ class TapTest : public ::testing::TestWithParam<bool> {
     options_.threads = 3;
     if (GetParam()) options_.host_executor = &host_;
     compiled_ = make_cpu_device()->compile(model_.program, model_.weights, options_);
-    runner_ = compiled_->new_runner(kLimits, {}, 10);
+    runner_ = compiled_->new_runner(kLimits, {}, kPages);
   }
   SmallModel model_;
   SerialHost host_;

@@ -75,11 +75,144 @@ TEST(PagedStates, RestoreUndoesAReservation) {
   PagedStates states(4);
   const auto sequence = states.open();
   append(states, sequence, 10);
-  const Checkpoint before = states.checkpoint(sequence);
+  states.checkpoint(sequence);
   states.reserve(sequence, 2 * kPageTokens);
-  states.restore(sequence, before);
+  states.restore(sequence);
   EXPECT_EQ(states.position(sequence), 10);
   EXPECT_EQ(states.free_pages(), 3);
+}
+
+// Pages that the next row cannot see are given back, but for the reserve.
+TEST(PagedStates, AWindowGivesBackWhatNoLaterRowSees) {
+  constexpr std::int64_t kWindow = 100;
+  PagedStates states(20, kWindow);
+  const auto sequence = states.open();
+  append(states, sequence, 10 * kPageTokens);
+  append(states, sequence, 1);
+  // Rows from 640 on see 541 on; the reserve of 64 adds 477 on: page 7.
+  const auto pages = states.pages(sequence);
+  ASSERT_EQ(pages.size(), 11U);
+  for (std::size_t i = 0; i < 11; ++i) EXPECT_EQ(pages[i] == kNoPage, i < 7) << i;
+  EXPECT_EQ(states.free_pages(), 16);
+  states.close(sequence);
+  EXPECT_EQ(states.free_pages(), 20);
+}
+
+TEST(PagedStates, AWindowRewindsByItsReserveOrToNothing) {
+  PagedStates states(20, 100);
+  const auto sequence = states.open();
+  append(states, sequence, 640);
+  append(states, sequence, 40);
+  EXPECT_EQ(states.restorable(sequence, 680 - kRollbackTokens), 680 - kRollbackTokens);
+  EXPECT_EQ(states.rewind(sequence, 640), 640);
+  EXPECT_EQ(states.restorable(sequence, 300), 0) << "what position 300 sees is gone";
+  append(states, sequence, 1);
+  EXPECT_EQ(states.rewind(sequence, 300), 0);
+  EXPECT_EQ(states.free_pages(), 20);
+  append(states, sequence, 64);
+  EXPECT_EQ(states.rewind(sequence, 3), 3) << "a short sequence has everything";
+}
+
+// A request of many steps that fails must find its begin again, without keeping what lies between.
+TEST(PagedStates, AWindowKeepsWhatItsCheckpointNeeds) {
+  constexpr std::int64_t kWindow = 70;
+  PagedStates states(most_pages({kWindow}, 100000, 32), kWindow);
+  const auto sequence = states.open();
+  append(states, sequence, 300);
+  const std::vector<std::int32_t> before(states.pages(sequence).begin(),
+                                         states.pages(sequence).end());
+  states.checkpoint(sequence);
+  for (int i = 0; i < 40; ++i) append(states, sequence, 32);
+  states.restore(sequence);
+  EXPECT_EQ(states.position(sequence), 300);
+  const auto after = states.pages(sequence);
+  ASSERT_EQ(after.size(), before.size());
+  for (auto i = static_cast<std::size_t>(states.first_visible_page(300)); i < before.size(); ++i) {
+    EXPECT_EQ(after[i], before[i]) << i;
+  }
+  states.checkpoint(sequence);
+  for (int i = 0; i < 40; ++i) append(states, sequence, 32);
+  states.release(sequence);
+  EXPECT_EQ(states.restorable(sequence, 300), 0);
+}
+
+TEST(PagedStates, ASequenceOpenedAtAPositionHasWhatItsNextRowSees) {
+  PagedStates full(20);
+  EXPECT_EQ(full.pages(full.open_at(130)).size(), 3U);
+  EXPECT_EQ(full.free_pages(), 17);
+  PagedStates window(5, 10);
+  const auto sequence = window.open_at(600);
+  EXPECT_EQ(window.position(sequence), 600);
+  EXPECT_EQ(window.free_pages(), 4) << "590 is on the last page";
+  EXPECT_EQ(window.restorable(sequence, 600), 600);
+  PagedStates small(2);
+  EXPECT_THROW(small.open_at(200), Error);
+  EXPECT_EQ(small.free_pages(), 2);
+}
+
+// What the memory plan promises: sequences that stay within it never run out of pages, whatever
+// they do, and every page that a row sees is there.
+TEST(PagedStates, RandomUseOfWindowsStaysWithinThePlan) {
+  constexpr std::int64_t kContext = 3000;
+  constexpr std::int64_t kSequences = 4;
+  for (const std::int64_t window : {1, 13, 64, 65, 500, 5000}) {
+    for (const std::int64_t step : {1, 32, 200}) {
+      const std::int64_t count = most_pages({window}, kContext, step) * kSequences;
+      PagedStates states(count, window);
+      std::mt19937 random(3);
+      std::vector<std::int32_t> open;
+      for (int i = 0; i < 1500; ++i) {
+        const auto which = open.empty() ? 0 : random() % open.size();
+        switch (open.empty() ? 0 : random() % 8) {
+          case 0:
+            if (open.size() < kSequences) open.push_back(states.open());
+            break;
+          case 1:
+            if (open.size() < kSequences) open.push_back(states.fork(open[which]));
+            break;
+          case 2: {
+            const auto back = static_cast<std::int64_t>(random() % 100);
+            const std::int64_t to = std::max<std::int64_t>(0, states.position(open[which]) - back);
+            const std::int64_t restored = states.rewind(open[which], to);
+            EXPECT_TRUE(restored == to || restored == 0);
+            break;
+          }
+          case 3:
+            states.close(open[which]);
+            open.erase(open.begin() + static_cast<std::ptrdiff_t>(which));
+            break;
+          default: {  // a request of several steps, which may fail
+            const auto sequence = open[which];
+            const std::int64_t begin = states.position(sequence);
+            const bool fails = random() % 4 == 0;
+            states.checkpoint(sequence);
+            for (auto left = static_cast<std::int64_t>(random() % 800); left > 0;) {
+              const std::int64_t rows =
+                  std::min({left, step, kContext - states.position(sequence)});
+              if (rows == 0) break;
+              ASSERT_NO_THROW(states.reserve(sequence, rows));
+              const std::int64_t at = states.position(sequence);
+              const auto pages = states.pages(sequence);
+              for (std::int64_t p = states.first_visible_page(at); p < pages_for(at + rows); ++p) {
+                ASSERT_NE(pages[static_cast<std::size_t>(p)], kNoPage);
+              }
+              states.commit(sequence, rows);
+              left -= rows;
+            }
+            if (fails) {
+              states.restore(sequence);
+              EXPECT_EQ(states.position(sequence), begin);
+              EXPECT_EQ(states.restorable(sequence, begin), begin);
+            } else {
+              states.release(sequence);
+            }
+          }
+        }
+      }
+      for (const auto sequence : open) states.close(sequence);
+      EXPECT_EQ(states.free_pages(), count);
+    }
+  }
 }
 
 // Whatever is done, every page is either free or owned, and no two sequences write to one page.
