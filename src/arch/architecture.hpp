@@ -28,6 +28,8 @@ const Architecture& find_architecture(const GgufFile& file);
 Program build_program(const ModelSpec& spec, const GgufFile& file, const RunOptions& options);
 
 // One function per file of this folder; a spec reader where the file has keys of its own.
+Program build_deepseek2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
+ModelSpec read_deepseek2_spec(const GgufFile& file);
 Program build_gemma3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_gpt_oss(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_granite(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);

@@ -6,6 +6,7 @@ namespace ingot {
 
 const std::vector<Architecture>& all_architectures() {
   static const std::vector<Architecture> all = {
+      {"deepseek2", read_deepseek2_spec, build_deepseek2, "DeepSeek-V2 or V3"},
       {"gemma3", read_decoder_spec, build_gemma3, "Gemma 3"},
       {"gpt-oss", read_expert_decoder_spec, build_gpt_oss, "gpt-oss"},
       {"granite", read_decoder_spec, build_granite, "Granite"},

@@ -32,6 +32,14 @@ std::vector<double> column_squares(const Program& program, const Weights& weight
   return squares;
 }
 
+double dot(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  }
+  return sum;
+}
+
 bool keeps_f32_products(DType type) {
   return type == DType::F32 || type == DType::F16 || type == DType::BF16;
 }
@@ -74,6 +82,22 @@ std::vector<double> ErrorBound::scaled_norms(ValueId id, double factor) const {
   const RecordedValue& recorded = value(id);
   std::vector<double> out;
   for (std::int64_t r = 0; r < recorded.rows; ++r) out.push_back(factor * norm(recorded.row(r)));
+  return out;
+}
+
+RecordedValue ErrorBound::decoded(const ops::HeadWeight& head) const {
+  const WeightOperand& weight = head.weight;
+  const std::int64_t rows = head.transposed ? weight.columns.size() : weight.rows.size();
+  const std::int64_t columns = head.transposed ? weight.rows.size() : weight.columns.size();
+  RecordedValue out{rows, columns, std::vector<float>(static_cast<std::size_t>(rows * columns))};
+  std::vector<float> row(static_cast<std::size_t>(weight.columns.size()));
+  for (std::int64_t r = 0; r < weight.rows.size(); ++r) {
+    decode_row(program_, weights_, weight, 0, r, row);
+    for (std::int64_t c = 0; c < weight.columns.size(); ++c) {
+      const std::int64_t at = head.transposed ? c * columns + r : r * columns + c;
+      out.data[static_cast<std::size_t>(at)] = row[static_cast<std::size_t>(c)];
+    }
+  }
   return out;
 }
 
@@ -266,43 +290,70 @@ std::vector<double> ErrorBound::bound(const ops::Attention& op, ValueId) const {
   return bounds;
 }
 
-// As attention, where a key is K c for the latent c. Both ways of computing it round sums over the
-// plain, the latent and the turned columns; |K q| <= |K|_F |q| bounds them all. Weighted latents
-// are off by twice the scores' error and a sum over the positions; V maps that to the output and
-// rounds a sum over the latent's columns.
+// As attention, where a key is K c and a value V c for the latent c. With |q K| the root of the sum
+// of q_i^2 |K_i|^2: expanded, keys round sums over the latent and scores sums over the plain
+// columns, both of size |q K| |c|; absorbed, K^T q rounds sums over the plain columns, of that size
+// too, and scores sums of |K^T q| |c|. Weights move values by at most |V c|; what sums over
+// positions and over the latent round is independent per column of V.
 template <>
 std::vector<double> ErrorBound::bound(const ops::LatentAttention& op, ValueId) const {
-  const auto frobenius = [&](const ops::HeadWeight& head) {
-    double sum = 0;
-    for (const double square : column_squares(program_, weights_, head.weight)) sum += square;
-    return std::sqrt(sum);
-  };
   const StateSpec& state = program_.state(op.state);
-  double turned = 0;
-  double latent = 0;
+  const RecordedValue* turned = nullptr;
+  const RecordedValue* latents = nullptr;
   for (const Instruction& instruction : program_.instructions) {
     const auto* store = std::get_if<ops::StateStore>(&instruction);
     if (store == nullptr || !(store->state == op.state)) continue;
-    turned = largest_head(value(store->key), op.turned_size);
-    latent = largest_head(value(store->value), state.value_size);
+    turned = &value(store->key);
+    latents = &value(store->value);
   }
+  const double largest_turned = largest_head(*turned, op.turned_size);
+  const double largest_latent = largest_head(*latents, state.value_size);
   const RecordedValue& query = value(op.query);
-  const std::int64_t query_size = op.plain_size + op.turned_size;
-  const double terms = std::sqrt(static_cast<double>(op.plain_size)) +
-                       std::sqrt(static_cast<double>(state.key_size)) + 2;
+  const auto root = [](std::int64_t count) { return std::sqrt(static_cast<double>(count)); };
+  const auto plain_size = static_cast<std::size_t>(op.plain_size);
+  const auto query_size = static_cast<std::size_t>(op.plain_size + op.turned_size);
   std::vector<double> squares(static_cast<std::size_t>(query.rows), 0.0);
   for (std::int64_t head = 0; head < op.head_count; ++head) {
-    const double key_size = frobenius(ops::key_weight(op, head));
-    const double value_size = frobenius(ops::value_weight(op, head));
+    const RecordedValue keys = decoded(ops::key_weight(op, head));
+    const RecordedValue values = decoded(ops::value_weight(op, head));
+    std::vector<double> column_squares(static_cast<std::size_t>(values.columns), 0.0);
+    for (std::size_t i = 0; i < values.data.size(); ++i) {
+      const double v = values.data[i];
+      column_squares[i % column_squares.size()] += v * v;
+    }
+    const double largest_column =
+        std::sqrt(*std::max_element(column_squares.begin(), column_squares.end()));
+    double largest_value = 0;
+    for (std::int64_t p = 0; p < latents->rows; ++p) {
+      double square = 0;
+      for (std::int64_t j = 0; j < values.rows; ++j) {
+        const double v = dot(values.row(j), latents->row(p));
+        square += v * v;
+      }
+      largest_value = std::max(largest_value, std::sqrt(square));
+    }
     for (std::int64_t r = 0; r < query.rows; ++r) {
-      const auto q = query.row(r).subspan(static_cast<std::size_t>(head * query_size),
-                                          static_cast<std::size_t>(query_size));
-      const double plain = norm(q.first(static_cast<std::size_t>(op.plain_size)));
-      const double rest = norm(q.subspan(static_cast<std::size_t>(op.plain_size)));
-      const double score = kUnit * terms * op.scale * (key_size * plain * latent + rest * turned);
-      const double sums = kUnit * (std::sqrt(static_cast<double>(query.rows)) +
-                                   std::sqrt(static_cast<double>(state.value_size)) + 4);
-      const double error = (2 * score + sums) * value_size * latent;
+      const auto q = query.row(r).subspan(static_cast<std::size_t>(head) * query_size, query_size);
+      double products = 0;
+      std::vector<double> absorbed(static_cast<std::size_t>(keys.columns), 0.0);
+      for (std::size_t i = 0; i < plain_size; ++i) {
+        const auto row = keys.row(static_cast<std::int64_t>(i));
+        const double size = norm(row) * static_cast<double>(q[i]);
+        products += size * size;
+        for (std::size_t l = 0; l < row.size(); ++l) {
+          absorbed[l] += static_cast<double>(q[i]) * static_cast<double>(row[l]);
+        }
+      }
+      double absorbed_square = 0;
+      for (const double x : absorbed) absorbed_square += x * x;
+      const double score =
+          kUnit * op.scale *
+          ((root(op.plain_size) + root(state.value_size) + 2) * std::sqrt(products) *
+               largest_latent +
+           (root(state.key_size) + 2) * (std::sqrt(absorbed_square) * largest_latent +
+                                         norm(q.subspan(plain_size)) * largest_turned));
+      const double sums = kUnit * (root(query.rows) + root(state.value_size) + 4);
+      const double error = 2 * score * largest_value + sums * largest_column * largest_latent;
       squares[static_cast<std::size_t>(r)] += error * error;
     }
   }

@@ -43,6 +43,9 @@ class ErrorBound {
   /// factor * |row| for each row of a value.
   std::vector<double> scaled_norms(ValueId id, double factor) const;
 
+  /// A head's weight, the right way round.
+  RecordedValue decoded(const ops::HeadWeight& head) const;
+
   const Program& program_;
   const Weights& weights_;
   const std::vector<RecordedValue>& values_;

@@ -42,7 +42,7 @@ TEST(CompareDevices, BadInputIsRefused) {
 
 INSTANTIATE_TEST_SUITE_P(Models, CompareTest,
                          ::testing::Values("llama", "qwen2", "qwen3", "starcoder2", "olmo3",
-                                           "granite", "gemma3", "phi3"),
+                                           "granite", "gemma3", "phi3", "deepseek3"),
                          [](const auto& parameter) { return parameter.param; });
 
 }  // namespace

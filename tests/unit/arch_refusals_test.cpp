@@ -98,6 +98,46 @@ TEST(Phi3, LongRopeNeedsBothOfItsFactors) {
   expect_refused("phi3", {.half_rows = {"blk.0.ffn_up.weight"}}, "blk.0.ffn_up.weight");
 }
 
+TEST(DeepSeek2, WhatIsMissingOrUnknownIsNamed) {
+  expect_refused("deepseek3", without("deepseek2.attention.kv_lora_rank"), "kv_lora_rank");
+  expect_refused("deepseek3", with("deepseek2.expert_gating_func", std::uint32_t{9}),
+                 "expert_gating_func");
+  expect_refused("deepseek3", with("deepseek2.attention.temperature_scale", 0.1F),
+                 "temperature_scale");
+  expect_refused("deepseek3", {.without_tensors = {"blk.0.attn_kv_b.weight"}}, "attn_k_b");
+  expect_refused("deepseek3-split", {.without_tensors = {"blk.2.attn_v_b.weight"}},
+                 "blk.2.attn_v_b.weight");
+  expect_refused("deepseek3-split", {.half_rows = {"blk.1.attn_k_b.weight"}},
+                 "blk.1.attn_k_b.weight");
+  expect_refused("deepseek3-split", with("deepseek2.attention.key_length_mla", std::uint32_t{8}),
+                 "make no sense");
+  expect_refused("deepseek3", without("deepseek2.attention.q_lora_rank"), "attn_q.weight");
+  expect_refused("deepseek3", without("deepseek2.expert_count"), "expert_count");
+}
+
+// DeepSeek-V2 counts a group by its best expert, V3 by its two best; only the latter is known.
+TEST(DeepSeek2, ExpertGroupsAreThoseOfV3) {
+  ModelChanges groups = with("deepseek2.expert_group_count", std::uint32_t{4});
+  EXPECT_NO_THROW(program_of(changed_model("deepseek3", groups)));
+  groups.metadata = [](GgufWriter& writer) {
+    writer.set("deepseek2.expert_group_count", std::uint32_t{4});
+    writer.set("deepseek2.expert_gating_func", std::uint32_t{1});
+  };
+  expect_refused("deepseek3", groups, "expert groups with softmax");
+}
+
+// What is cached per position is the latent and the turned columns, whatever the number of heads.
+TEST(DeepSeek2, CachesTheLatentOnce) {
+  for (const std::string name : {"deepseek3", "deepseek3-split"}) {
+    const Program program = program_of(changed_model(name, {}));
+    ASSERT_EQ(program.states.size(), 4U);
+    for (const StateSpec& state : program.states) {
+      EXPECT_TRUE(state.values_in_keys);
+      EXPECT_EQ(state.kv_head_count * state.key_size, 40 + 8);
+    }
+  }
+}
+
 TEST(LongRope, CannotBeAskedOfAModelWithoutFactors) {
   RunOptions options;
   options.rope_scaling = RopeScaling{.kind = RopeScaling::Kind::longrope};
