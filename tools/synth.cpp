@@ -49,13 +49,13 @@ std::string column(std::string text, std::size_t width, bool number = true) {
 void print_shapes() {
   const std::vector<const TypeMix*> mixes = {find_mix("Q4_K_M"), find_mix("Q5_K_M"),
                                              find_mix("Q6_K"), find_mix("Q8_0"), find_mix("F16")};
-  std::string text = column("shape", 20, false) + column("architecture", 13, false) +
+  std::string text = column("shape", 24, false) + column("architecture", 13, false) +
                      column("layers", 6) + column("hidden", 8) + column("parameters", 14) +
                      column("active", 14);
   for (const TypeMix* mix : mixes) text += column(std::string(mix->name), 8);
   text += "\n";
   for (const Shape& shape : shapes()) {
-    text += column(std::string(shape.name), 20, false) +
+    text += column(std::string(shape.name), 24, false) +
             column(std::string(shape.architecture), 13, false) +
             column(std::to_string(shape.layer_count), 6) +
             column(std::to_string(shape.hidden_size), 8) +
@@ -82,7 +82,8 @@ void write_metadata(const Shape& shape, const TypeMix& mix, GgufWriter& writer) 
   set_count("feed_forward_length", shape.feed_forward_size);
   set_count("attention.head_count", shape.head_count);
   set_count("attention.head_count_kv", shape.kv_head_count);
-  set_count("rope.dimension_count", shape.head_size);
+  const LatentShape& latent = shape.latent;
+  set_count("rope.dimension_count", latent.rank > 0 ? latent.turned_size : shape.head_size);
   set_count("vocab_size", shape.vocabulary_size);
   const bool layer_norms = shape.block == Block::layer_norm;
   writer.set(
@@ -100,7 +101,12 @@ void write_metadata(const Shape& shape, const TypeMix& mix, GgufWriter& writer) 
   }
   if (shape.head_size != shape.hidden_size / shape.head_count) {
     set_count("attention.key_length", shape.head_size);
-    set_count("attention.value_length", shape.head_size);
+    set_count("attention.value_length", latent.rank > 0 ? latent.value_size : shape.head_size);
+  }
+  if (latent.rank > 0) {
+    set_count("attention.kv_lora_rank", latent.rank);
+    writer.set(prefix + "rope.scaling.yarn_log_multiplier",
+               static_cast<float>(latent.yarn_log_multiplier));
   }
   if (shape.window > 0) set_count("attention.sliding_window", shape.window);
   if (shape.experts.count > 0) {
@@ -108,7 +114,12 @@ void write_metadata(const Shape& shape, const TypeMix& mix, GgufWriter& writer) 
     set_count("expert_used_count", shape.experts.used);
     set_count("expert_feed_forward_length", shape.experts.feed_forward_size);
   }
-  if (shape.experts.shared_size > 0) {
+  if (shape.experts.dense_layers > 0) {
+    set_count("leading_dense_block_count", shape.experts.dense_layers);
+  }
+  if (shape.experts.shared_count > 0) {
+    set_count("expert_shared_count", shape.experts.shared_count);
+  } else if (shape.experts.shared_size > 0) {
     set_count("expert_shared_feed_forward_length", shape.experts.shared_size);
   }
   write_vocabulary(writer, shape.family, shape.vocabulary_size);

@@ -94,6 +94,7 @@ TEST(CliSynth, ShapesHaveThePublishedParameterCounts) {
                                                         {"qwen3-32b", "32762123264"},
                                                         {"qwen3-coder-30b-a3b", "30532122624"},
                                                         {"qwen1.5-moe-a2.7b", "14315784192"},
+                                                        {"deepseek-coder-v2-lite", "15706484224"},
                                                         {"gpt-oss-20b", "20914757184"},
                                                         {"gpt-oss-120b", "116829156672"},
                                                         {"starcoder2-3b", "3030371328"},
@@ -191,6 +192,12 @@ TEST(CliSynth, ExpertsAreOfTheMixAndRoutersAreNot) {
   EXPECT_EQ(found["blk.0.attn_q.weight"], "Q8_0");
   EXPECT_EQ(found["token_embd.weight"], "Q8_0");
   EXPECT_EQ(found["blk.0.attn_sinks.weight"], "F32");
+  // One dense layer, shared experts without a gate, kv_b in one piece.
+  const Arguments two = {"--layers", "2", "--vocabulary", "512", "--experts", "9"};
+  const auto latent = synth(folder, "deepseek-coder-v2-lite", "Q4_K_M", two);
+  EXPECT_EQ(latent->tensor("blk.0.ffn_up.weight").shape, (std::vector<std::int64_t>{2048, 10944}));
+  EXPECT_EQ(latent->tensor("blk.1.attn_kv_b.weight").shape, (std::vector<std::int64_t>{512, 4096}));
+  EXPECT_EQ(latent->find_tensor("blk.1.ffn_gate_inp_shexp.weight"), nullptr);
   // With eight experts, few keys and values beside them: more bits for those.
   const Arguments eight = {"--layers", "1", "--vocabulary", "512", "--experts", "8"};
   found = types(*synth(folder, "qwen3-coder-30b-a3b", "Q4_K_M", eight));

@@ -106,6 +106,33 @@ Shape mixtral() {
   return shape;
 }
 
+Shape deepseek_v2_lite() {
+  Shape shape{"deepseek-coder-v2-lite",
+              "deepseek2",
+              Family::deepseek,
+              27,
+              2048,
+              10944,
+              16,
+              16,
+              192,
+              102400,
+              163840,
+              1e4,
+              1e-6};
+  shape.yarn_factor = 40;
+  shape.yarn_context = 4096;
+  shape.latent = {.rank = 512, .turned_size = 64, .value_size = 128, .yarn_log_multiplier = 0.0707};
+  shape.experts = {.count = 64,
+                   .used = 6,
+                   .feed_forward_size = 1408,
+                   .shared_size = 2816,
+                   .shared_gate = false,
+                   .shared_count = 2,
+                   .dense_layers = 1};
+  return shape;
+}
+
 Shape gpt_oss(std::string_view name, std::int64_t layers, std::int64_t experts) {
   Shape shape{name, "gpt-oss", Family::gpt_oss, layers, 2880,  2880, 64,
               8,    64,        201088,          131072, 1.5e5, 1e-5};
@@ -170,6 +197,7 @@ const std::vector<Shape>& shapes() {
       qwen3("qwen3-32b", 64, 5120, 25600, 64, 8, false),
       qwen3_coder_moe(),
       qwen15_moe(),
+      deepseek_v2_lite(),
       gpt_oss("gpt-oss-20b", 24, 32),
       gpt_oss("gpt-oss-120b", 36, 128),
       starcoder2("starcoder2-3b", 30, 3072, 24, 2, 999999.4420358813, true),

@@ -27,8 +27,19 @@ struct ExpertShape {
   std::int64_t count = 0;  ///< 0: the block is one gated MLP
   std::int64_t used = 0;   ///< per token
   std::int64_t feed_forward_size = 0;
-  std::int64_t shared_size = 0;  ///< of the expert that every token uses, behind a gate; 0: none
-  bool biases = false;           ///< on router and experts
+  std::int64_t shared_size = 0;   ///< of the experts that every token uses, together; 0: none
+  bool shared_gate = true;        ///< they are behind a gate
+  std::int64_t shared_count = 0;  ///< how many they are, where files say so
+  std::int64_t dense_layers = 0;  ///< layers at the front that are one gated MLP
+  bool biases = false;            ///< on router and experts
+};
+
+/// Multi-head latent attention (DeepSeek-V2).
+struct LatentShape {
+  std::int64_t rank = 0;         ///< columns of the latent; 0: attention is plain
+  std::int64_t turned_size = 0;  ///< columns of a head that turn; Shape::head_size is all of them
+  std::int64_t value_size = 0;   ///< per head
+  double yarn_log_multiplier = 0;
 };
 
 /// What differs between the layers of architectures.
@@ -60,6 +71,7 @@ struct Shape {
   bool large_gqa_mix = false;  ///< llama.cpp's "70B": attn_v gets more bits, being 8 times smaller
   Block block = Block::pre_norm;
   ExpertShape experts = {};
+  LatentShape latent = {};
   bool head_norm = false;    ///< q and k are normalised per head
   bool output_bias = false;  ///< attention's output projection has one
   bool sinks = false;        ///< one more attention logit per head

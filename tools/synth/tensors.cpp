@@ -14,6 +14,10 @@ class LayerWriter {
     const std::int64_t query_size = s_.head_count * s_.head_size;
     const std::int64_t kv_size = s_.kv_head_count * s_.head_size;
     if (s_.block != Block::post_norm) norm("attn_norm");
+    if (s_.latent.rank > 0) {
+      latent_attention();
+      return;
+    }
     linear("attn_q", Role::matrix, s_.hidden_size, query_size, s_.qkv_bias);
     linear("attn_k", Role::attn_k, s_.hidden_size, kv_size, s_.qkv_bias);
     linear("attn_v", Role::attn_v, s_.hidden_size, kv_size, s_.qkv_bias);
@@ -30,7 +34,7 @@ class LayerWriter {
   void feed_forward() {
     if (s_.block != Block::post_norm && !s_.sinks) norm("ffn_norm");
     const bool plain = s_.block == Block::layer_norm;
-    if (s_.experts.count > 0) {
+    if (s_.experts.count > 0 && layer_ >= s_.experts.dense_layers) {
       experts();
     } else {
       if (!plain) linear("ffn_gate", Role::matrix, s_.hidden_size, s_.feed_forward_size, false);
@@ -41,6 +45,16 @@ class LayerWriter {
   }
 
  private:
+  void latent_attention() {
+    const LatentShape& l = s_.latent;
+    const std::int64_t plain_size = s_.head_size - l.turned_size;
+    linear("attn_q", Role::matrix, s_.hidden_size, s_.head_count * s_.head_size, false);
+    linear("attn_kv_a_mqa", Role::matrix, s_.hidden_size, l.rank + l.turned_size, false);
+    add("attn_kv_a_norm.weight", Role::norm, {l.rank});
+    linear("attn_kv_b", Role::matrix, l.rank, s_.head_count * (plain_size + l.value_size), false);
+    linear("attn_output", Role::attn_output, s_.head_count * l.value_size, s_.hidden_size, false);
+  }
+
   void experts() {
     const ExpertShape& e = s_.experts;
     linear("ffn_gate_inp", Role::router, s_.hidden_size, e.count, false);
@@ -49,7 +63,7 @@ class LayerWriter {
     expert_linear("ffn_up_exps", Role::experts, s_.hidden_size, e.feed_forward_size);
     expert_linear("ffn_down_exps", Role::experts_down, e.feed_forward_size, s_.hidden_size);
     if (e.shared_size == 0) return;
-    add("ffn_gate_inp_shexp.weight", Role::router, {s_.hidden_size});
+    if (e.shared_gate) add("ffn_gate_inp_shexp.weight", Role::router, {s_.hidden_size});
     linear("ffn_gate_shexp", Role::matrix, s_.hidden_size, e.shared_size, false);
     linear("ffn_up_shexp", Role::matrix, s_.hidden_size, e.shared_size, false);
     linear("ffn_down_shexp", Role::ffn_down, e.shared_size, s_.hidden_size, false);
