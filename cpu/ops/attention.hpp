@@ -3,9 +3,10 @@
 // One task is some query heads of one KV head, for a block of rows of one sequence, over a range of
 // the cache, in tiles of at most a page; the softmax is kept running (maximum, sum, weighted
 // values), so memory does not grow with the cache. Up to kFewQueries queries read the cache in
-// place, decoding in registers (attention_few.inl); more share tiles that are decoded once
-// (attention_many.inl). Steps of few rows cut the cache into splits of a fixed length, which become
-// tasks of their own and are merged in index order.
+// place, decoding in registers (attention_few.inl); more share tiles that are decoded once, to f32
+// (attention_many.inl) or, where the target has matrix units, to bf16 (attention_tiles.inl). Steps
+// of few rows cut the cache into splits of a fixed length, which become tasks of their own and are
+// merged in index order.
 #pragma once
 
 #include <cstddef>

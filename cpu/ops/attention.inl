@@ -1,8 +1,9 @@
 // Attention's frame: the running softmax over tiles of the cache. Scores and weighted sums are the
-// business of one of two ways (attention_few.inl, attention_many.inl).
+// business of one of three ways (attention_few.inl, attention_many.inl, attention_tiles.inl).
 #include "cpu/ops/attention.hpp"
 #include "cpu/ops/attention_few.inl"
 #include "cpu/ops/attention_many.inl"
+#include "cpu/ops/attention_tiles.inl"
 #include "cpu/ops/attention_work.inl"
 #include "cpu/ops/rotation.inl"
 #include "cpu/targets/simd.hpp"
@@ -65,6 +66,15 @@ inline void attend(const Attend& task) {
 
   if (queries <= kFewQueries) {
     attend_tiles<AttendInPlace>(task, work);
+#if defined(__AMX_BF16__)
+  } else if (takes_tiles(task)) {
+    // The rounding of 4-bit caches dwarfs bf16's; others get two bf16 per number.
+    if (task.keys.type == DType::Q4_0 && task.values.type == DType::Q4_0) {
+      attend_tiles<AttendOnTiles<1>>(task, work);
+    } else {
+      attend_tiles<AttendOnTiles<2>>(task, work);
+    }
+#endif
   } else {
     attend_tiles<AttendDecoded>(task, work);
   }

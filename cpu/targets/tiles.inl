@@ -29,8 +29,10 @@ class Tiles {
       std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
     };
     static_assert(sizeof(Configuration) == 64);
-    const Configuration whole;
-    _tile_loadconfig(&whole);
+    // In memory before main: gcc 12 takes _tile_loadconfig to read 8 bytes, and leaves the stores of
+    // the other 56 out where the object is a local one.
+    static constexpr Configuration kWhole{};
+    _tile_loadconfig(&kWhole);
   }
   ~Tiles() { _tile_release(); }
   Tiles(const Tiles&) = delete;

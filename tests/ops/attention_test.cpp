@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/state/row_rotation.hpp"
+#include "tests/ops/tile_rounding.hpp"
 #include "tests/support/cache_types.hpp"
 #include "tests/support/op_case.hpp"
 
@@ -77,10 +78,12 @@ double attention_bound(const OpCase& c, const ops::Attention& op, ValueId key, V
   if (op.soft_cap > 0) score += op.soft_cap * std::pow(2.0, -21) + 4 * kUnit * largest_score;
   if (is_rotated(c.types.key)) score += kRotation * largest_score;
   const double rotation = is_rotated(c.types.value) ? kRotation : 0;
-  const double weight = score + 2 * kUnit * largest_score + std::pow(2.0, -21);
+  const TileRounding on_tiles = tile_rounding(c.types.key, c.types.value);
+  score += on_tiles.scores * largest_score;
+  const double weight = on_tiles.weights + score + 2 * kUnit * largest_score + std::pow(2.0, -21);
   const double tiles = static_cast<double>(positions) / 64 + 2;
   const double sums = (static_cast<double>(positions) + 4 * tiles + 8) * kUnit;
-  return 2 * (weight + sums + rotation) * v;
+  return (2 * (weight + sums + rotation) + on_tiles.values) * v;
 }
 
 void expect_attention(OpCase& c, const Heads& heads, const Options& options,

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "src/device/registry.hpp"
+#include "tests/ops/tile_rounding.hpp"
 #include "tests/support/cache_types.hpp"
 #include "tests/support/op_case.hpp"
 
@@ -75,12 +76,15 @@ double bound(const OpCase& c, const ops::LatentAttention& op, ValueId turned, Va
   const WeightSize keys = size_of(c, op, ops::key_weight);
   const WeightSize values = size_of(c, op, ops::value_weight);
   const double largest_score = op.scale * q * (keys.frobenius * l + r);
+  const TileRounding on_tiles = tile_rounding(c.types.key, c.types.key);
   const double score =
-      static_cast<double>(s.plain + s.latent + s.turned + 10) * kUnit * largest_score;
-  const double weight = score + 2 * kUnit * largest_score + std::pow(2.0, -21);
+      (static_cast<double>(s.plain + s.latent + s.turned + 10) * kUnit + on_tiles.scores) *
+      largest_score;
+  const double weight = on_tiles.weights + score + 2 * kUnit * largest_score + std::pow(2.0, -21);
   const double tiles = static_cast<double>(positions) / 64 + 2;
   const double sums = (static_cast<double>(positions) + 4 * tiles + 8) * kUnit;
-  return (2 * (weight + sums) + static_cast<double>(s.latent + 4) * kUnit) * values.largest_row * l;
+  const double expanded = static_cast<double>(s.latent + 4) * kUnit + on_tiles.values;
+  return (2 * (weight + sums) + expanded) * values.largest_row * l;
 }
 
 void expect_latent(OpCase& c, const Sizes& s, bool split, std::int64_t positions,
