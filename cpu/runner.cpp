@@ -20,7 +20,8 @@ CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& l
       limits_(limits),
       plan_(plan_scratch(executable_->program(), executable_->instructions(), limits,
                          executable_->threads())),
-      states_(executable_->program().states, types, page_counts) {
+      states_(executable_->program().states, types, page_counts),
+      ranges_{TaskRanges(executable_->threads()), TaskRanges(executable_->threads())} {
   // Not cleared: the system hands out pages when they are first written, so a runner whose limits
   // are never reached does not pay for them.
   const std::uint64_t bytes = std::max<std::uint64_t>(64, (plan_.bytes() + 63) / 64 * 64);
@@ -35,7 +36,6 @@ CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& l
     kernels += std::max<std::size_t>(1, instruction.kernels.size());
   }
   phases_.reserve(kernels);
-  next_task_ = std::vector<std::atomic<std::int64_t>>(kernels);
   row_blocks_.reserve(static_cast<std::size_t>(divide_up(limits.tokens, kQueryRows)) +
                       static_cast<std::size_t>(limits.sequences));
 }
@@ -96,8 +96,6 @@ void CpuRunner::place_phases(const StepContext& step, bool tapped) {
     if (phases_.empty() || phases_.back().ends_instruction >= 0) phases_.push_back({});
     phases_.back().ends_instruction = static_cast<int>(i);
   }
-  for (std::size_t p = 0; p < phases_.size(); ++p)
-    next_task_[p].store(0, std::memory_order_relaxed);
 }
 
 float* CpuRunner::worker_space(int worker) const {
@@ -105,25 +103,37 @@ float* CpuRunner::worker_space(int worker) const {
          plan_.worker_floats * static_cast<std::uint64_t>(worker);
 }
 
-void CpuRunner::run_tasks(const StepContext& step, std::size_t phase, int worker) noexcept {
-  const Phase& work = phases_[phase];
-  std::atomic<std::int64_t>& next = next_task_[phase];
-  while (true) {
-    const std::int64_t task = next.fetch_add(1, std::memory_order_relaxed);
-    if (task >= work.tasks) return;
-    work.kernel->run(step, worker_space(worker), task);
+void CpuRunner::run_tasks(const StepContext& step, const Phase& phase, TaskRanges& ranges,
+                          int worker) noexcept {
+  for (std::int64_t task = ranges.take(worker); task >= 0; task = ranges.take(worker)) {
+    phase.kernel->run(step, worker_space(worker), task);
   }
+}
+
+std::int64_t CpuRunner::next_shared_tasks(std::size_t phase) const {
+  while (phase < phases_.size() && phases_[phase].tasks <= 1) ++phase;
+  return phase < phases_.size() ? phases_[phase].tasks : 0;
 }
 
 void CpuRunner::run_on_pool(const StepContext& step, const Tap& tap) {
   ThreadPool& pool = executable_->pool();
   Barrier barrier(pool.size(), pool.spin_time());
   std::exception_ptr failure;  // set by worker 0 only, read by others behind a barrier
+  ranges_[0].deal_all(next_shared_tasks(0));
   pool.run([&](int worker) {
+    std::size_t turn = 0;  // which of the two ranges the next shared phase takes
     for (std::size_t p = 0; p < phases_.size(); ++p) {
       const Phase& phase = phases_[p];
       const bool is_small = phase.tasks <= 1;
-      if (!is_small || worker == 0) run_tasks(step, p, worker);
+      if (is_small) {
+        if (worker == 0 && phase.tasks == 1) phase.kernel->run(step, worker_space(0), 0);
+      } else {
+        // The share of the next such phase is dealt before the barrier that precedes it, into the
+        // ranges that nobody takes from now.
+        ranges_[1 - turn].deal(worker, next_shared_tasks(p + 1));
+        run_tasks(step, phase, ranges_[turn], worker);
+        turn = 1 - turn;
+      }
       if (phase.ends_instruction < 0) {
         // Neighbours of one task each are both worker 0's: nothing to wait for in between. Behind
         // the last phase the pool itself waits.
@@ -154,10 +164,11 @@ void CpuRunner::run_on_host(const StepContext& step, const Tap& tap) {
     const Phase& phase = phases_[p];
     const auto workers =
         static_cast<int>(std::min<std::int64_t>(executable_->threads(), phase.tasks));
+    ranges_[0].deal_all(phase.tasks);
     if (workers <= 1) {
-      run_tasks(step, p, 0);
+      run_tasks(step, phase, ranges_[0], 0);
     } else {
-      host.parallel(workers, [&](int worker) { run_tasks(step, p, worker); });
+      host.parallel(workers, [&](int worker) { run_tasks(step, phase, ranges_[0], worker); });
     }
     if (phase.ends_instruction >= 0) call_tap(step, tap, phase.ends_instruction);
   }

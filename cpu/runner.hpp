@@ -1,12 +1,13 @@
 // A session's side of the CPU executor: its arena, work space and cache pages.
 #pragma once
 
-#include <atomic>
+#include <array>
 #include <memory>
 #include <vector>
 
 #include "cpu/executable.hpp"
 #include "cpu/ops/kernel.hpp"
+#include "cpu/threads/task_ranges.hpp"
 #include "src/device/device.hpp"
 #include "src/state/host_pool.hpp"
 
@@ -42,7 +43,10 @@ class CpuRunner final : public Runner {
   void check(const StepInput& input) const;
   void place_row_blocks(const StepInput& input);
   void place_phases(const StepContext& step, bool tapped);
-  void run_tasks(const StepContext& step, std::size_t phase, int worker) noexcept;
+  void run_tasks(const StepContext& step, const Phase& phase, TaskRanges& ranges,
+                 int worker) noexcept;
+  /// Tasks of the next phase, from `phase` on, that more than one worker takes part in.
+  std::int64_t next_shared_tasks(std::size_t phase) const;
   void run_on_pool(const StepContext& step, const Tap& tap);
   void run_on_host(const StepContext& step, const Tap& tap);
   void call_tap(const StepContext& step, const Tap& tap, int instruction) const;
@@ -56,7 +60,7 @@ class CpuRunner final : public Runner {
   std::vector<float*> values_;                 ///< per value of the program
   std::vector<RowBlock> row_blocks_;
   std::vector<Phase> phases_;
-  std::vector<std::atomic<std::int64_t>> next_task_;  ///< per phase
+  std::array<TaskRanges, 2> ranges_;  ///< of the shared phases, in turns
   std::string_view ran_on_;
 };
 

@@ -16,8 +16,9 @@ constexpr std::int64_t kFloatRows = 256;
 /// second-level cache.
 constexpr std::int64_t kByteRows = 256;
 
-/// Weight bytes that a task of few rows reads: about 10 us of work at 6 GB/s per thread.
-constexpr std::int64_t kBytesPerTask = 65536;
+/// Weight bytes that a task of few rows reads: about 2 us of work, what a thread may have to wait
+/// for another at the end.
+constexpr std::int64_t kBytesPerTask = 32768;
 
 // q in 16 (or 8) bits, a scale and two sums per 32 columns, in whole cache lines.
 std::int64_t quantized_floats(std::int64_t columns, std::int64_t bytes_per_column) {

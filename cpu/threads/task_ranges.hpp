@@ -1,0 +1,70 @@
+// Who does which task: each worker gets a contiguous share, so that it reads memory in one stream
+// (two workers that take turns in one region read it at two thirds of the speed), and takes from
+// the end of another's share when its own is done.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace ingot::cpu {
+
+class TaskRanges {
+ public:
+  explicit TaskRanges(int workers) : shares_(static_cast<std::size_t>(workers)) {}
+
+  /// Gives a worker its share of tasks 0 .. count - 1 (at most 2^32 - 1). Every worker's share must
+  /// be dealt before any worker takes.
+  void deal(int worker, std::int64_t count) {
+    const auto workers = static_cast<std::int64_t>(shares_.size());
+    const std::int64_t begin = count * worker / workers;
+    const std::int64_t end = count * (worker + 1) / workers;
+    share(worker).store(pack(begin, end), std::memory_order_relaxed);
+  }
+
+  void deal_all(std::int64_t count) {
+    for (int worker = 0; worker < static_cast<int>(shares_.size()); ++worker) deal(worker, count);
+  }
+
+  /// A task that nobody else gets, or -1 when none is left.
+  std::int64_t take(int worker) {
+    const std::int64_t own = take_from(share(worker), true);
+    if (own >= 0) return own;
+    const auto workers = static_cast<int>(shares_.size());
+    for (int i = 1; i < workers; ++i) {
+      const std::int64_t other = take_from(share((worker + i) % workers), false);
+      if (other >= 0) return other;
+    }
+    return -1;
+  }
+
+ private:
+  struct alignas(64) Share {
+    std::atomic<std::uint64_t> range{0};  ///< begin below, end above
+  };
+
+  std::atomic<std::uint64_t>& share(int worker) {
+    return shares_[static_cast<std::size_t>(worker)].range;
+  }
+
+  static std::uint64_t pack(std::int64_t begin, std::int64_t end) {
+    return static_cast<std::uint64_t>(begin) | static_cast<std::uint64_t>(end) << 32;
+  }
+
+  static std::int64_t take_from(std::atomic<std::uint64_t>& range, bool from_front) {
+    std::uint64_t seen = range.load(std::memory_order_relaxed);
+    while (true) {
+      const auto begin = static_cast<std::int64_t>(seen & 0xffffffffU);
+      const auto end = static_cast<std::int64_t>(seen >> 32);
+      if (begin >= end) return -1;
+      const std::uint64_t left = from_front ? pack(begin + 1, end) : pack(begin, end - 1);
+      if (range.compare_exchange_weak(seen, left, std::memory_order_relaxed)) {
+        return from_front ? begin : end - 1;
+      }
+    }
+  }
+
+  std::vector<Share> shares_;
+};
+
+}  // namespace ingot::cpu
