@@ -250,6 +250,7 @@ TEST(CliSynth, LogitsAreFiniteAndTheSameOnBothDevices) {
       {"olmo3-7b", "Q4_0", {"--layers", "1", "--vocabulary", "512"}},
       {"qwen3-coder-30b-a3b", "Q4_K_M", experts},
       {"qwen1.5-moe-a2.7b", "Q5_K_M", experts},
+      {"deepseek-coder-v2-lite", "Q4_K_M", experts},
       {"gpt-oss-20b", "MXFP4", {"--layers", "1", "--vocabulary", "512", "--experts", "5"}}};
   for (const auto& [shape, type, arguments] : models) {
     synth(folder, shape, type, arguments);
