@@ -4,8 +4,8 @@
   compare.py MODEL.gguf --peer 'llama.cpp=/path/llama-bench -fa 1' --tests pp512,tg64,tg64@4096 \
       --cache-type q8_0 -t 2 -r 5 --out benchmarks/results/NAME
 
-A peer is any program with llama-bench's command line and its JSON output; its flags follow its path. In
-every round each engine runs each test once, in turn, so that a machine that is busy or warm slows all
+A peer is any program with llama-bench's command line and its JSON output; its flags follow its path; a
+revision behind its name stands in for one that it does not know itself. In every round each engine runs each test once, in turn, so that a machine that is busy or warm slows all
 alike. What counts is the median over rounds of the ratio within a round, not the ratio of medians.
 Writes NAME.json (every sample), NAME.md (a table) and NAME.svg (needs matplotlib; else it says so).
 """
@@ -90,8 +90,8 @@ class Peer:
     def __init__(self, description):
         name, equals, command = description.partition("=")
         if not equals or not command.strip():
-            sys.exit(f"compare: --peer {description}: write NAME='PROGRAM [FLAGS]'")
-        self.name = name
+            sys.exit(f"compare: --peer {description}: write NAME[@REVISION]='PROGRAM [FLAGS]'")
+        self.name, _, self.revision = name.partition("@")
         words = shlex.split(command)
         self.command = words[:1]
         self.flags = words[1:]
@@ -118,7 +118,7 @@ class Peer:
             + self.flags
         )
         row = rows[-1]
-        self.version = f"{row.get('build_commit', '?')} ({row.get('build_number', '?')})"
+        self.version = self.revision or f"{row.get('build_commit', '?')} ({row.get('build_number', '?')})"
         return row["avg_ts"]
 
 
@@ -250,7 +250,7 @@ def main():
     parser.add_argument("model", help="a GGUF file that all engines read")
     parser.add_argument("--ingot", default="build/release/bin/ingot", help="the ingot program")
     parser.add_argument("--ingot-flags", default="", help="more options of `ingot bench`")
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME='PROGRAM [FLAGS]'")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME[@REVISION]='PROGRAM [FLAGS]'")
     parser.add_argument("--tests", default="pp512,tg128", help="pp512,tg128,tg128@4096,...")
     parser.add_argument("--cache-type", default="f16", help="of keys and values")
     parser.add_argument("-t", "--threads", type=int, default=len(os.sched_getaffinity(0)))
