@@ -2,7 +2,8 @@
 //
 // Every repetition is preceded by a measurement of its limit on the same threads: for generated
 // tokens the bandwidth of reading a buffer of the weights' size (each step reads the weights once
-// and the cache of its sequences), for a prompt the f32 multiply-add peak of the vector units.
+// and the cache of its sequences), for a prompt the multiply-add peak of the units that the
+// device's kernels use: AMX tiles in bf16, else f32 vectors.
 #include <algorithm>
 #include <memory>
 
@@ -90,7 +91,7 @@ void run_group(const BenchGroup& group, const BenchArguments& arguments,
                       : group.threads > 0        ? group.threads
                                                  : device.threads;
   BenchSession session(executable, group.sequences, interrupt);
-  const Limits limits(threads, executable->plan().weights_bytes, device.memory_available);
+  const Limits limits(threads, executable->plan().weights_bytes, device);
   ProgressBar bar;
   for (const BenchTest& test : group.tests) {
     BenchRow row;
@@ -124,9 +125,10 @@ Command add_bench(CLI::App& app) {
       "repetition that does not\ncount. tokens/s are medians, spread is the largest minus the "
       "smallest. The limit is measured before each\nrepetition: for tg the bandwidth of reading a "
       "buffer of the weights' size, against the bytes of weights and\ncache that a step reads; for "
-      "pp the f32 multiply-add peak, against the operations of the prompt. The share is\nthe "
-      "median of each repetition's own. --json: bytes_per_second (tg) or flops_per_second (pp) "
-      "and limit share a\nunit; limit_tokens_per_second is the limit in tokens.");
+      "pp the multiply-add peak of the units that the kernels use (limit_kind:\n\"amx bf16\" or "
+      "\"f32 vector\"), against the operations of the prompt. The share is the median of each "
+      "repetition's\nown. --json: bytes_per_second (tg) or flops_per_second (pp) and limit share a "
+      "unit; limit_tokens_per_second\nis the limit in tokens.");
   add_bench_options(*command, *arguments);
   return {command, [arguments] { return run(*arguments); }};
 }

@@ -61,6 +61,11 @@ TEST(CliBench, RowsHaveTheFieldsThatScriptsRead) {
     EXPECT_FALSE(row.contains("profile"));
     const std::string isa = row.at("isa");
     EXPECT_TRUE(isa == "scalar" || isa == "avx2" || isa == "avx512" || isa == "amx") << isa;
+    // The share of a prompt is one of the units that multiply it.
+    const std::string kind = row.at("test") == "tg3" ? "read bandwidth"
+                             : isa == "amx"          ? "amx bf16"
+                                                     : "f32 vector";
+    EXPECT_EQ(row.at("limit_kind"), kind);
   }
 }
 
@@ -138,8 +143,8 @@ TEST(CliBench, TheTableShowsEachTest) {
   const test::ProgramResult result =
       test::run_ingot({"bench", llama(), "-p", "4", "-n", "2", "-r", "1", "--profile"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  for (const std::string part :
-       {"tokens/s", "share", "\npp4 ", "\ntg2 ", "profile of tg2", "matmul"}) {
+  for (const std::string part : {"tokens/s", "share", "the limit of pp is the", "\npp4 ", "\ntg2 ",
+                                 "profile of tg2", "matmul"}) {
     EXPECT_NE(result.out.find(part), std::string::npos) << part << " in\n" << result.out;
   }
 }

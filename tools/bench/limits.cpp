@@ -10,7 +10,6 @@
 #include <thread>
 #include <vector>
 
-#include "bench/probe_loops.hpp"
 #include "ingot/error.hpp"
 
 namespace ingot::tools {
@@ -68,21 +67,37 @@ void UnmapMemory::operator()(std::byte* data) const {
   ::munmap(data, bytes);
 }
 
-Limits::Limits(int threads, std::uint64_t weight_bytes, std::uint64_t memory_available)
-    : threads_(std::max(1, threads)) {
-  const std::uint64_t most = std::min(kLargestBuffer, memory_available / 2);
+std::string kernel_isa(const DeviceInfo& device) {
+  const std::string end = " kernels";
+  const std::string& text = device.description;
+  if (text.size() < end.size() || text.substr(text.size() - end.size()) != end) return {};
+  const std::string front = text.substr(0, text.size() - end.size());
+  const std::size_t space = front.rfind(' ');
+  return space == std::string::npos ? front : front.substr(space + 1);
+}
+
+const MultiplyAddLoop& multiply_add_loop(const DeviceInfo& device) {
+  const bool uses_tiles = kernel_isa(device) == "amx" && tile_loop() != nullptr;
+  return uses_tiles ? *tile_loop() : probe_loops().multiply_add;
+}
+
+Limits::Limits(int threads, std::uint64_t weight_bytes, const DeviceInfo& device)
+    : threads_(std::max(1, threads)), multiply_add_(multiply_add_loop(device)) {
+  const std::uint64_t most = std::min(kLargestBuffer, device.memory_available / 2);
   const auto wanted = static_cast<std::size_t>(std::min(weight_bytes, most));
   const auto count = static_cast<std::size_t>(threads_);
   slice_ = std::max<std::size_t>(1, wanted / count / kProbeBlock) * kProbeBlock;
   bytes_ = slice_ * count;
-  // Plain pages, as the weights have them: mapped from the file or copied without advice for huge
-  // ones (cpu/quant/pack.cpp). When that changes, this has to change with it.
   void* memory =
       ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     fail(ErrorCode::out_of_memory, "no memory for the ", bytes_,
          " bytes that the read bandwidth is measured with; free some and try again");
   }
+#if defined(MADV_HUGEPAGE)
+  // As the packed weights lie (cpu/quant/pack.cpp); also as they, each thread's share in one piece.
+  (void)::madvise(memory, bytes_, MADV_HUGEPAGE);
+#endif
   data_ =
       std::unique_ptr<std::byte, UnmapMemory>(static_cast<std::byte*>(memory), UnmapMemory{bytes_});
   // Written by the thread that will read it, so that it lies in that thread's memory.
@@ -101,12 +116,10 @@ double Limits::read_bandwidth() const {
 }
 
 double Limits::multiply_add_peak() const {
-  constexpr std::int64_t kRounds = 100'000;  // about 0.3 ms
-  const ProbeLoops& loops = probe_loops();
   return sum_over_threads(threads_, [&](int) {
     volatile float sink = 0;
-    return rate(loops.flops_per_round * static_cast<double>(kRounds),
-                [&] { sink = loops.multiply_add(kRounds); });
+    return rate(multiply_add_.flops_per_round * static_cast<double>(multiply_add_.rounds),
+                [&] { sink = multiply_add_.run(multiply_add_.rounds); });
   });
 }
 

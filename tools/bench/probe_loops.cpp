@@ -4,7 +4,6 @@
 #include <cstring>
 
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -15,6 +14,7 @@ namespace {
 // A multiply-add takes 4 cycles and two can start in each, so 8 independent ones keep both units
 // busy; 12 leave room for a late one, and fit AVX2's 16 registers with the two constants.
 constexpr int kAccumulators = 12;
+constexpr std::int64_t kRounds = 100'000;
 
 // Read ahead of the loads: the hardware prefetcher stops at each 4 KiB page.
 constexpr std::size_t kPrefetchBytes = 2048;
@@ -47,8 +47,8 @@ std::uint64_t read_generic(const std::byte* data, std::size_t bytes) {
   return total;
 }
 
-constexpr ProbeLoops kGeneric = {"generic", read_generic, multiply_add_generic,
-                                 kAccumulators * 4 * 2.0};
+constexpr ProbeLoops kGeneric = {
+    read_generic, {"f32 vector", multiply_add_generic, kAccumulators * 4 * 2.0, kRounds}};
 
 #if defined(__x86_64__)
 
@@ -85,7 +85,8 @@ __attribute__((target("avx2,fma"))) std::uint64_t read_avx2(const std::byte* dat
   return total;
 }
 
-constexpr ProbeLoops kAvx2 = {"avx2", read_avx2, multiply_add_avx2, kAccumulators * 8 * 2.0};
+constexpr ProbeLoops kAvx2 = {read_avx2,
+                              {"f32 vector", multiply_add_avx2, kAccumulators * 8 * 2.0, kRounds}};
 
 // ---- AVX-512 ------------------------------------------------------------------------------------
 
@@ -120,8 +121,8 @@ __attribute__((target("avx512f"))) std::uint64_t read_avx512(const std::byte* da
   return words[0];
 }
 
-constexpr ProbeLoops kAvx512 = {"avx512", read_avx512, multiply_add_avx512,
-                                kAccumulators * 16 * 2.0};
+constexpr ProbeLoops kAvx512 = {
+    read_avx512, {"f32 vector", multiply_add_avx512, kAccumulators * 16 * 2.0, kRounds}};
 
 #endif
 
@@ -133,19 +134,6 @@ const ProbeLoops& probe_loops() {
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return kAvx2;
 #endif
   return kGeneric;
-}
-
-bool has_amx() {
-#if defined(__x86_64__)
-  unsigned a = 0;
-  unsigned b = 0;
-  unsigned c = 0;
-  unsigned d = 0;
-  constexpr unsigned kAmxTile = 1U << 24U;  // Intel SDM, CPUID leaf 7, subleaf 0, EDX
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kAmxTile) != 0;
-#else
-  return false;
-#endif
 }
 
 }  // namespace ingot::tools

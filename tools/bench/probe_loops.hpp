@@ -8,23 +8,33 @@
 
 namespace ingot::tools {
 
-struct ProbeLoops {
-  std::string_view isa;  ///< "avx512", "avx2" or "generic"
-  /// Reads all of `bytes` (a multiple of kProbeBlock, 64-byte aligned); the sum keeps the compiler
-  /// from leaving the reads out.
-  std::uint64_t (*read)(const std::byte* data, std::size_t bytes);
-  /// `rounds` rounds of f32 multiply-adds on registers alone; returns something of the result.
-  float (*multiply_add)(std::int64_t rounds);
+/// Multiply-adds on registers alone.
+struct MultiplyAddLoop {
+  std::string_view unit;  ///< "f32 vector" or "amx bf16"
+  /// Returns something of the result.
+  float (*run)(std::int64_t rounds);
   double flops_per_round;
+  std::int64_t rounds;  ///< of one call, a few tenths of a millisecond
 };
 
-/// Bytes `read` takes at a time.
+/// Reads all of `bytes` (a multiple of kProbeBlock, 64-byte aligned); the sum keeps the compiler
+/// from leaving the reads out.
+using ReadLoop = std::uint64_t (*)(const std::byte* data, std::size_t bytes);
+
+struct ProbeLoops {
+  ReadLoop read;
+  MultiplyAddLoop multiply_add;
+};
+
+/// Bytes a ReadLoop takes at a time.
 inline constexpr std::size_t kProbeBlock = 512;
 
-/// The loops for this processor. INGOT_CPU_ISA does not narrow them: the limit is the machine's.
+/// The loops for this processor's vectors. INGOT_CPU_ISA does not narrow them: the limit is the
+/// machine's.
 const ProbeLoops& probe_loops();
 
-/// Whether the processor has AMX tiles.
-bool has_amx();
+/// bf16 products on AMX tiles; null where the processor has none or the system does not permit
+/// them.
+const MultiplyAddLoop* tile_loop();
 
 }  // namespace ingot::tools

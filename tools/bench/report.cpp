@@ -4,7 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "bench/probe_loops.hpp"
+#include "bench/limits.hpp"
 #include "support/inspect_json.hpp"
 #include "support/load_options.hpp"
 #include "support/terminal.hpp"
@@ -13,17 +13,6 @@ namespace ingot::tools {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// The instruction set of the kernels, which a device's description ends with ("..., avx512
-/// kernels"); empty for a device that has no choice.
-std::string kernel_isa(const DeviceInfo& device) {
-  const std::string end = " kernels";
-  const std::string& text = device.description;
-  if (text.size() < end.size() || text.substr(text.size() - end.size()) != end) return {};
-  const std::string front = text.substr(0, text.size() - end.size());
-  const std::size_t space = front.rfind(' ');
-  return space == std::string::npos ? front : front.substr(space + 1);
-}
 
 /// The matrices' types, the one with most bytes first.
 std::vector<std::string> weight_types(const GgufFile& file) {
@@ -44,15 +33,22 @@ std::string model_name(const Model& model) {
   return spec.name.empty() ? spec.architecture : spec.name;
 }
 
-std::string limit_kind(const BenchTest& test) {
-  return test.generate > 0 ? "read bandwidth"
-                           : "f32 multiply-add, " + std::string(probe_loops().isa);
+std::string limit_kind(const BenchRow& row) {
+  return row.test.generate > 0 ? "read bandwidth"
+                               : std::string(multiply_add_loop(row.executable->device()).unit);
 }
 
 /// What a reader must know to take the share of a prompt for what it is.
-std::string prompt_note() {
-  if (!has_amx()) return {};
-  return "this processor has AMX matrix units; the limit of pp is the f32 vector peak, not theirs";
+std::string prompt_note(const DeviceInfo& device) {
+  const std::string text =
+      "the limit of pp is the " + std::string(multiply_add_loop(device).unit) + " peak";
+  const std::string isa = kernel_isa(device);
+  if (isa == "amx") return text + "; F32, F16 and BF16 weights are multiplied on f32 vectors";
+  // vpdpbusd multiplies four bytes where an f32 multiply-add has one; without VNNI it takes three
+  // instructions.
+  if (isa == "avx512") return text + "; byte products of quantized weights could reach 4 times it";
+  if (isa == "avx2") return text + "; byte products of quantized weights could reach 4/3 of it";
+  return text;
 }
 
 Json to_json(const Profile& profile) {
@@ -84,7 +80,7 @@ Json to_json(const BenchRow& row) {
                {"spread", result.spread()},
                {generates ? "bytes_per_second" : "flops_per_second", result.rate()},
                {"limit", result.limit()},
-               {"limit_kind", limit_kind(row.test)},
+               {"limit_kind", limit_kind(row)},
                {"limit_tokens_per_second", result.limit_tokens_per_second()},
                {"share_of_limit", result.share()},
                {"repetitions", result.seconds.size()},
@@ -108,7 +104,7 @@ Json to_json(const BenchRow& row) {
                {"n_batch", row.test.batch},
                {"n_ubatch", row.test.ubatch},
                {"sequences", row.test.sequences}};
-  if (!generates && !prompt_note().empty()) json["note"] = prompt_note();
+  if (!generates) json["note"] = prompt_note(device);
   if (row.profile) json["profile"] = to_json(*row.profile);
   return json;
 }
@@ -189,7 +185,7 @@ std::string table_report(const std::vector<BenchRow>& rows) {
                      giga(row.result.limit(), 2) + unit, percent(row.result.share())});
   }
   text += align(lines, 1);
-  if (has_prompt && !prompt_note().empty()) text += "note: " + prompt_note() + "\n";
+  if (has_prompt) text += "note: " + prompt_note(first.device()) + "\n";
   for (const BenchRow& row : rows) {
     if (row.profile) text += profile_table(row);
   }
