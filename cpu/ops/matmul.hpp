@@ -17,7 +17,7 @@ inline constexpr std::int64_t kActivationBlock = 32;
 inline constexpr std::int64_t kFewRows = 8;
 
 /// A quantized activation row: x[k] ~ scales[k / 32] * q[k]. Of 16 bits for few rows, of 8 for
-/// many; bytes lie in the order of kByteColumn within four columns.
+/// many; bytes lie in the order of byte_column within four columns.
 template <class Integer>
 struct QuantizedActivations {
   Integer* q = nullptr;          ///< [columns], within +- the largest integer

@@ -14,7 +14,8 @@ inline constexpr bool kHasByteProducts = false;
 #endif
 
 /// How far ahead of its use a weight is asked for: 16 GB/s and 100 ns to memory are 1.6 KB under
-/// way per core. Twice that costs a third of the speed: the lines fill the buffers before their time.
+/// way per core. Twice that costs a third of the speed: the lines fill the buffers before their
+/// time.
 inline constexpr std::int64_t kPrefetchBytes = 1536;
 
 /// Products of four columns of 16-bit activations with the codes of a vector of rows.
@@ -79,13 +80,12 @@ struct ByteProducts {
 
 /// Sixteen weight rows, the lanes of kParts vectors, times kRows rows.
 template <class P, class Products, int kRows, class Integer>
-inline void packed_rows(const IntegerRows<Integer>& task) {
+inline void packed_rows(const IntegerRows<Integer>& task,
+                        const QuantizedActivations<Integer> (&in)[kRows]) {
   constexpr int kGroups = P::kBlockColumns / 32;
   constexpr int kSpans = 32 / P::kScaleSpan;  // scales within 32 columns
   const std::int64_t blocks = task.weight.columns / P::kBlockColumns;
   const std::byte* block = task.weight.first;
-  QuantizedActivations<Integer> in[kRows];
-  for (int m = 0; m < kRows; ++m) in[m] = task.in[m];
   for (std::int64_t n = 0; n < task.weight.rows; n += kGroupRows) {
     Floats totals[kRows][kParts] = {};
     for (std::int64_t b = 0; b < blocks; ++b, block += packed_block_bytes<P>()) {
@@ -125,30 +125,35 @@ inline void packed_rows(const IntegerRows<Integer>& task) {
       }
     }
     for (int m = 0; m < kRows; ++m) {
+      const std::int64_t row = m < task.rows ? m : task.rows - 1;
       for (int part = 0; part < kParts; ++part) {
         const std::int64_t column = n + part * kLanes;
         Floats total = totals[m][part];
         if (task.bias != nullptr) total += load(task.bias + column);
-        store(task.out + m * task.out_stride + column, total);
+        store(task.out + row * task.out_stride + column, total);
       }
     }
   }
 }
 
+/// `task` has at most kRows rows; the last is repeated as often as it takes, which writes the same
+/// results again.
+template <class P, class Products, int kRows, class Integer>
+inline void multiply_filled_up(const IntegerRows<Integer>& task) {
+  QuantizedActivations<Integer> in[kRows];
+  for (int m = 0; m < kRows; ++m) in[m] = task.in[m < task.rows ? m : task.rows - 1];
+  packed_rows<P, Products, kRows>(task, in);
+}
+
 template <class P, class Products, class Integer>
 inline void multiply_packed(const IntegerRows<Integer>& task) {
   static_assert(kFewRows == 8);
-  switch (task.rows) {
-    case 1: return packed_rows<P, Products, 1>(task);
-    case 2: return packed_rows<P, Products, 2>(task);
-    case 3: return packed_rows<P, Products, 3>(task);
-    case 4: return packed_rows<P, Products, 4>(task);
-    case 5: return packed_rows<P, Products, 5>(task);
-    case 6: return packed_rows<P, Products, 6>(task);
-    case 7: return packed_rows<P, Products, 7>(task);
-    case 8: return packed_rows<P, Products, 8>(task);
-    default: return;
-  }
+  // Bytes serve many rows, of which all but the last few come in eights.
+  constexpr bool kMany = sizeof(Integer) == 1;
+  if (task.rows > 4) return multiply_filled_up<P, Products, 8>(task);
+  if (kMany || task.rows > 2) return multiply_filled_up<P, Products, 4>(task);
+  if (task.rows == 2) return multiply_filled_up<P, Products, 2>(task);
+  if (task.rows == 1) return multiply_filled_up<P, Products, 1>(task);
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

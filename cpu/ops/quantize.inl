@@ -43,7 +43,7 @@ inline void quantize(const QuantizeActivations<Integer>& task) {
       task.out.sums[2 * b + half] = total;
     }
     for (int i = 0; i < kActivationBlock; ++i) {
-      const int column = kIsByte ? i / 4 * 4 + kByteColumn[i % 4] : i;
+      const int column = kIsByte ? i / 4 * 4 + byte_column(i % 4) : i;
       q[i] = static_cast<Integer>(rounded[column]);
     }
   }

@@ -97,7 +97,7 @@ struct NibbleGroups {
   template <class Body>
   static void each_byte(int row, Body&& body) {
     for (int j = 0; j < 8; ++j) {
-      for (int b = 0; b < 4; ++b) body(j, 4 * j + kByteColumn[b], 4 * row + b);
+      for (int b = 0; b < 4; ++b) body(j, 4 * j + byte_column(b), 4 * row + b);
     }
   }
   static void or_into(std::byte& byte, int bits) { byte |= static_cast<std::byte>(bits); }
@@ -219,17 +219,32 @@ struct Packed<quant::Q6_K> : NibbleGroups<2> {
   }
 };
 
-template <>
-struct Packed<quant::Q8_0> {
-  using Block = quant::Q8_0::Block;
+/// Blocks of 32 columns of split nibbles (and a fifth bit): file codes to and fro.
+template <class Format, int kHigh>
+struct SplitNibbles {
+  using Block = typename Format::Block;
   static constexpr bool kExists = true;
   static constexpr int kBlockColumns = 32;
-  static constexpr int kHeaderBytes = 32;
-  static constexpr int kGroupBytes = 512;
-  static constexpr int kLargestCode = 255;
-  static constexpr int kOffset = 128;
-  static constexpr bool kHasMin = false;
   static constexpr int kScaleSpan = 32;
+
+  static void file_codes(const Block& in, std::uint8_t* codes) {
+    for (int i = 0; i < 32; ++i) {
+      int code = i < 16 ? in.codes[i] & 15 : in.codes[i - 16] >> 4;
+      if constexpr (kHigh == 1) code |= quant::fifth_bit(in.fifth, i) << 4;
+      codes[i] = static_cast<std::uint8_t>(code);
+    }
+  }
+  static void set_file_codes(const std::uint8_t* codes, Block& out) {
+    if constexpr (kHigh == 1) quant::pack_fifth_bits(codes, out.fifth);
+    quant::pack_split_nibbles(codes, out.codes);
+  }
+};
+
+/// One f16 scale per block.
+template <class Block>
+struct OneScale {
+  static constexpr int kHeaderBytes = 32;
+  static constexpr bool kHasMin = false;
 
   struct Scales {
     Scales(const std::byte* block, int part) : d(load_halves(block, part)) {}
@@ -241,6 +256,76 @@ struct Packed<quant::Q8_0> {
     Floats d;
   };
 
+  static void write_header(const Block& in, int row, std::byte* header) {
+    __builtin_memcpy(header + 2 * row, &in.d, 2);
+  }
+  static void read_header(const std::byte* header, int row, Block& out) {
+    __builtin_memcpy(&out.d, header + 2 * row, 2);
+  }
+};
+
+/// An f16 scale and an f16 that is added.
+template <class Block>
+struct ScaleAndMin {
+  static constexpr int kHeaderBytes = 64;
+  static constexpr bool kHasMin = true;
+
+  struct Scales {
+    Scales(const std::byte* block, int part)
+        : d(load_halves(block, part)), m(load_halves(block + 32, part)) {}
+    template <int kHalf>
+    Floats scale(int) const {
+      return d;
+    }
+    Floats min(int) const { return -m; }
+    Floats d;
+    Floats m;
+  };
+
+  static void write_header(const Block& in, int row, std::byte* header) {
+    __builtin_memcpy(header + 2 * row, &in.d, 2);
+    __builtin_memcpy(header + 32 + 2 * row, &in.m, 2);
+  }
+  static void read_header(const std::byte* header, int row, Block& out) {
+    __builtin_memcpy(&out.d, header + 2 * row, 2);
+    __builtin_memcpy(&out.m, header + 32 + 2 * row, 2);
+  }
+};
+
+template <>
+struct Packed<quant::Q4_0>
+    : SplitNibbles<quant::Q4_0, 0>, NibbleGroups<0>, OneScale<quant::Q4_0::Block> {
+  static constexpr int kOffset = 8;
+};
+
+template <>
+struct Packed<quant::Q5_0>
+    : SplitNibbles<quant::Q5_0, 1>, NibbleGroups<1>, OneScale<quant::Q5_0::Block> {
+  static constexpr int kOffset = 16;
+};
+
+template <>
+struct Packed<quant::Q4_1>
+    : SplitNibbles<quant::Q4_1, 0>, NibbleGroups<0>, ScaleAndMin<quant::Q4_1::Block> {
+  static constexpr int kOffset = 0;
+};
+
+template <>
+struct Packed<quant::Q5_1>
+    : SplitNibbles<quant::Q5_1, 1>, NibbleGroups<1>, ScaleAndMin<quant::Q5_1::Block> {
+  static constexpr int kOffset = 0;
+};
+
+template <>
+struct Packed<quant::Q8_0> : OneScale<quant::Q8_0::Block> {
+  using Block = quant::Q8_0::Block;
+  static constexpr bool kExists = true;
+  static constexpr int kBlockColumns = 32;
+  static constexpr int kGroupBytes = 512;
+  static constexpr int kLargestCode = 255;
+  static constexpr int kOffset = 128;
+  static constexpr int kScaleSpan = 32;
+
   template <int j>
   static Bytes code(const std::byte* group, int part) {
     return load_as<Bytes>(group + 64 * j + kVectorBytes * part);
@@ -249,18 +334,12 @@ struct Packed<quant::Q8_0> {
   static void write(const std::uint8_t* codes, int row, std::byte* group) {
     for (int i = 0; i < 32; ++i)
       group[64 * (i / 4) + 4 * row + i % 4] =
-          static_cast<std::byte>(codes[i / 4 * 4 + kByteColumn[i % 4]]);
+          static_cast<std::byte>(codes[i / 4 * 4 + byte_column(i % 4)]);
   }
   static void read(const std::byte* group, int row, std::uint8_t* codes) {
     for (int i = 0; i < 32; ++i)
-      codes[i / 4 * 4 + kByteColumn[i % 4]] =
+      codes[i / 4 * 4 + byte_column(i % 4)] =
           static_cast<std::uint8_t>(group[64 * (i / 4) + 4 * row + i % 4]);
-  }
-  static void write_header(const Block& in, int row, std::byte* header) {
-    __builtin_memcpy(header + 2 * row, &in.d, 2);
-  }
-  static void read_header(const std::byte* header, int row, Block& out) {
-    __builtin_memcpy(&out.d, header + 2 * row, 2);
   }
   // Signed bytes with the sign bit turned over are the unsigned code.
   static void file_codes(const Block& in, std::uint8_t* codes) {
@@ -271,26 +350,52 @@ struct Packed<quant::Q8_0> {
   }
 };
 
-/// Twice the values of E2M1, plus 12.
-struct ShiftedFloat4 {
+/// Nibbles that name one of sixteen integers; `kShift` makes them unsigned.
+template <int kShift>
+struct CodeTable {
   std::uint8_t value[16] = {};
-  constexpr ShiftedFloat4() {
-    for (int i = 0; i < 16; ++i)
-      value[i] = static_cast<std::uint8_t>(quant::MXFP4::kDoubled[i] + 12);
+  constexpr explicit CodeTable(const std::int8_t (&integers)[16]) {
+    for (int i = 0; i < 16; ++i) value[i] = static_cast<std::uint8_t>(integers[i] + kShift);
   }
 };
-inline constexpr ShiftedFloat4 kShiftedFloat4;
+inline constexpr CodeTable<12> kShiftedFloat4(quant::MXFP4::kDoubled);
+inline constexpr CodeTable<127> kShiftedIq4(quant::kIq4Values);
+
+template <const auto& kTable>
+struct TableGroups : NibbleGroups<0> {
+  static constexpr int kLargestCode = 255;
+
+  template <int j>
+  static Bytes code(const std::byte* group, int part) {
+    const Bytes index = NibbleGroups<0>::code<j>(group, part);
+#if defined(__AVX2__)
+    const __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kTable.value));
+#if defined(__AVX512BW__)
+    return (Bytes)_mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), (__m512i)index);
+#else
+    return (Bytes)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), (__m256i)index);
+#endif
+#else
+    Bytes out;
+    for (int i = 0; i < kVectorBytes; ++i) out[i] = kTable.value[index[i]];
+    return out;
+#endif
+  }
+};
 
 template <>
-struct Packed<quant::MXFP4> : NibbleGroups<0> {
+struct Packed<quant::IQ4_NL>
+    : SplitNibbles<quant::IQ4_NL, 0>, TableGroups<kShiftedIq4>, OneScale<quant::IQ4_NL::Block> {
+  static constexpr int kOffset = 127;
+};
+
+template <>
+struct Packed<quant::MXFP4> : SplitNibbles<quant::MXFP4, 0>, TableGroups<kShiftedFloat4> {
   using Block = quant::MXFP4::Block;
-  static constexpr bool kExists = true;
-  static constexpr int kBlockColumns = 32;
   static constexpr int kHeaderBytes = 16;
   static constexpr int kOffset = 12;
   static constexpr int kLargestCode = 24;
   static constexpr bool kHasMin = false;
-  static constexpr int kScaleSpan = 32;
 
   struct Scales {
     // quant::e8m0_half, one row per lane.
@@ -308,44 +413,12 @@ struct Packed<quant::MXFP4> : NibbleGroups<0> {
     Floats d;
   };
 
-  template <int j>
-  static Bytes code(const std::byte* group, int part) {
-    const Bytes index = NibbleGroups<0>::code<j>(group, part);
-#if defined(__AVX512BW__)
-    const __m512i table = _mm512_broadcast_i32x4(_mm_loadu_si128(values()));
-    return (Bytes)_mm512_shuffle_epi8(table, (__m512i)index);
-#elif defined(__AVX2__)
-    const __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128(values()));
-    return (Bytes)_mm256_shuffle_epi8(table, (__m256i)index);
-#else
-    Bytes out;
-    for (int i = 0; i < kVectorBytes; ++i) out[i] = kShiftedFloat4.value[index[i]];
-    return out;
-#endif
-  }
-
   static void write_header(const Block& in, int row, std::byte* header) {
     header[row] = static_cast<std::byte>(in.e);
   }
   static void read_header(const std::byte* header, int row, Block& out) {
     out.e = static_cast<std::uint8_t>(header[row]);
   }
-  static void file_codes(const Block& in, std::uint8_t* codes) {
-    for (int i = 0; i < 16; ++i) {
-      codes[i] = in.codes[i] & 15;
-      codes[i + 16] = in.codes[i] >> 4;
-    }
-  }
-  static void set_file_codes(const std::uint8_t* codes, Block& out) {
-    quant::pack_split_nibbles(codes, out.codes);
-  }
-
- private:
-#if defined(__AVX2__)
-  static const __m128i* values() {
-    return reinterpret_cast<const __m128i*>(kShiftedFloat4.value);
-  }
-#endif
 };
 
 template <class P>
