@@ -70,7 +70,8 @@ void check_quantized(void (*quantize)(const QuantizeActivations<Integer>&), int 
     quantize({x.data(), columns, {q.data(), scales.data(), sums.data()}});
     std::vector<int> sum(static_cast<std::size_t>(columns / 16));
     for (std::int64_t i = 0; i < columns; ++i) {
-      const std::int64_t column = sizeof(Integer) == 1 ? i / 4 * 4 + byte_column(i % 4) : i;
+      const std::int64_t column =
+          sizeof(Integer) == 1 ? i / 4 * 4 + byte_column(static_cast<int>(i % 4)) : i;
       const double scale = scales[i / 32];
       EXPECT_LE(std::abs(q[i]), largest);
       EXPECT_LE(std::abs(scale * q[i] - static_cast<double>(x[static_cast<std::size_t>(column)])),
