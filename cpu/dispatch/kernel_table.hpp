@@ -18,7 +18,6 @@ namespace ingot::cpu {
 /// The loops of one format over interleaved rows.
 struct PackedKernels {
   void (*few_rows)(const FewRows&) = nullptr;
-  void (*byte_rows)(const ByteRows&) = nullptr;  ///< null where quantize_bytes is
   void (*tiles)(const TileProduct&) = nullptr;   ///< null where pack_tiles is
 };
 
@@ -42,7 +41,6 @@ struct KernelTable {
   /// Loops over interleaved rows; only for formats that have FormatKernels::pack.
   const PackedKernels& (*packed)(DType type);
 
-  void (*quantize_bytes)(const QuantizeBytes&);  ///< null: the target has no byte products
   void (*pack_tiles)(const PackTiles&);          ///< null: the target has no tiles
   void (*file_tiles)(const TileProduct&);
 

@@ -85,9 +85,7 @@ struct Layout {
   Layout(const Experts& experts, std::int64_t rows, std::int64_t assignments)
       : columns(experts.columns),
         integers(divide_up(assignments, 16) * 16),
-        bytes(integers + (experts.any_lanes ? prepared_floats(Path::integers, rows, columns) : 0)),
-        tiles(bytes +
-              (experts.many == Path::bytes ? prepared_floats(Path::bytes, rows, columns) : 0)),
+        tiles(integers + (experts.any_lanes ? prepared_floats(Path::integers, rows, columns) : 0)),
         end(tiles + (experts.many == Path::tiles
                          ? tile_floats(assignments, std::min(experts.count, assignments))
                          : 0)) {}
@@ -105,7 +103,6 @@ struct Layout {
 
   std::int64_t columns;
   std::int64_t integers;
-  std::int64_t bytes;
   std::int64_t tiles;
   std::int64_t end;
 };
@@ -182,9 +179,6 @@ class PrepareKernel final : public Kernel {
     for (std::int64_t r = task * kRowsPerTask; r < std::min(in.count, (task + 1) * kRowsPerTask);
          ++r) {
       prepare_row(*experts_.table, Path::integers, in, r, step.shared + layout.integers);
-      if (experts_.many == Path::bytes) {
-        prepare_row(*experts_.table, Path::bytes, in, r, step.shared + layout.bytes);
-      }
     }
   }
 
@@ -239,10 +233,9 @@ void multiply_slice(const Experts& experts, const StepContext& step, const Exper
   product.in = rows_of_expert(experts, step, slice.rows);
   if (product.path == Path::tiles) {
     product.prepared = step.shared + layout.tiles_of(slice.rows.begin, slice.rank);
-  } else if (product.path != Path::floats) {
+  } else if (product.path == Path::integers) {
     // Prepared in the order of the input.
-    const bool bytes = product.path == Path::bytes;
-    product.prepared = step.shared + (bytes ? layout.bytes : layout.integers);
+    product.prepared = step.shared + layout.integers;
     product.prepared_index = product.in.index;
     if (product.in.index == nullptr) {
       product.prepared += prepared_floats(product.path, slice.rows.begin, experts.columns);

@@ -16,25 +16,18 @@ inline constexpr std::int64_t kActivationBlock = 32;
 /// about as long as eight such products.
 inline constexpr std::int64_t kFewRows = 8;
 
-/// A quantized activation row: x[k] ~ scales[k / 32] * q[k]. Of 16 bits for few rows, of 8 for
-/// many; bytes lie in the order of byte_column within four columns.
-template <class Integer>
-struct QuantizedActivations {
-  Integer* q = nullptr;          ///< [columns], within +- the largest integer
+/// A quantized activation row: x[k] ~ scales[k / 32] * q[k].
+struct QuantizedRow {
+  std::int16_t* q = nullptr;     ///< [columns], within +-32767
   float* scales = nullptr;       ///< [columns / 32]
   std::int32_t* sums = nullptr;  ///< [columns / 16] sum of q over 16 columns: what a min multiplies
 };
-using QuantizedRow = QuantizedActivations<std::int16_t>;
-using QuantizedBytes = QuantizedActivations<std::int8_t>;
 
-template <class Integer>
-struct QuantizeActivations {
+struct QuantizeRow {
   const float* in = nullptr;  ///< [columns]
   std::int64_t columns = 0;   ///< a multiple of kActivationBlock
-  QuantizedActivations<Integer> out;
+  QuantizedRow out;
 };
-using QuantizeRow = QuantizeActivations<std::int16_t>;
-using QuantizeBytes = QuantizeActivations<std::int8_t>;
 
 /// Some rows of one weight.
 struct WeightRows {
@@ -47,17 +40,14 @@ struct WeightRows {
 };
 
 /// A few quantized activation rows times some rows of a weight.
-template <class Integer>
-struct IntegerRows {
+struct FewRows {
   WeightRows weight;
-  const QuantizedActivations<Integer>* in = nullptr;  ///< [rows]
-  std::int64_t rows = 0;                              ///< at most kFewRows
-  const float* bias = nullptr;                        ///< [weight.rows] or null
-  float* out = nullptr;                               ///< column 0 of these weight rows
+  const QuantizedRow* in = nullptr;  ///< [rows]
+  std::int64_t rows = 0;             ///< at most kFewRows
+  const float* bias = nullptr;       ///< [weight.rows] or null
+  float* out = nullptr;              ///< column 0 of these weight rows
   std::int64_t out_stride = 0;
 };
-using FewRows = IntegerRows<std::int16_t>;
-using ByteRows = IntegerRows<std::int8_t>;
 
 /// Activations as they lie in memory.
 struct ActivationRows {

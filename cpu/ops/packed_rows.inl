@@ -7,81 +7,29 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-#if defined(__AVX2__)
-inline constexpr bool kHasByteProducts = true;
-#else
-inline constexpr bool kHasByteProducts = false;
-#endif
-
 /// How far ahead of its use a weight is asked for: 16 GB/s and 100 ns to memory are 1.6 KB under
 /// way per core. Twice that costs a third of the speed: the lines fill the buffers before their
 /// time.
 inline constexpr std::int64_t kPrefetchBytes = 1536;
 
-/// Products of four columns of 16-bit activations with the codes of a vector of rows.
-struct PairProducts {
-  template <int kLargestCode, int kRows>
-  static inline __attribute__((always_inline)) void add(Bytes codes,
+/// Adds the products of four columns' codes of a vector of rows with kRows rows of activations.
+template <int kRows>
+inline __attribute__((always_inline)) void add_products(Bytes codes,
                                                         const QuantizedRow (&in)[kRows],
                                                         std::int64_t column, Ints (&sums)[kRows]) {
-    const auto even = (Shorts)((UnsignedShorts)codes & 0x00ff);
-    const auto odd = (Shorts)((UnsignedShorts)codes >> 8);
-    unrolled<kRows>([&](auto row) __attribute__((always_inline)) {
-      constexpr int m = decltype(row)::kValue;
-      const std::int16_t* q = in[m].q + column;
-      sums[m] = add_pairs(sums[m], even, (Shorts)broadcast_word(q));
-      sums[m] = add_pairs(sums[m], odd, (Shorts)broadcast_word(q + 2));
-    });
-  }
-};
-
-#if defined(__AVX2__)
-
-/// The same of 8-bit activations.
-struct ByteProducts {
-  template <int kLargestCode, int kRows>
-  static inline __attribute__((always_inline)) void add(Bytes codes,
-                                                        const QuantizedBytes (&in)[kRows],
-                                                        std::int64_t column, Ints (&sums)[kRows]) {
-#if !defined(__AVX512VNNI__)
-    if constexpr (kLargestCode > 128) {
-      // Too large for sums of pairs in 16 bits: the lowest bit goes apart.
-      const Bytes half = (Bytes)((UnsignedShorts)codes >> 1) & 127;
-      const Bytes lowest = codes & 1;
-      unrolled<kRows>([&](auto row) __attribute__((always_inline)) {
-        constexpr int m = decltype(row)::kValue;
-        const Ints x = broadcast_word(in[m].q + column);
-        const Ints twice = add_four(Ints{}, half, x);
-        sums[m] = add_four(sums[m] + twice + twice, lowest, x);
-      });
-      return;
-    }
-#endif
-    unrolled<kRows>([&](auto row) __attribute__((always_inline)) {
-      constexpr int m = decltype(row)::kValue;
-      sums[m] = add_four(sums[m], codes, broadcast_word(in[m].q + column));
-    });
-  }
-
- private:
-  /// Lane: sum + products of four unsigned with four signed bytes. Without VNNI pairs are added in
-  /// 16 bits, which codes up to 128 cannot overflow: 2 * 128 * 127 < 2^15.
-  static inline __attribute__((always_inline)) Ints add_four(Ints sum, Bytes codes, Ints x) {
-#if defined(__AVX512VNNI__)
-    return (Ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)codes, (__m512i)x);
-#else
-    const __m256i pairs = _mm256_maddubs_epi16((__m256i)codes, (__m256i)x);
-    return sum + (Ints)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-#endif
-  }
-};
-
-#endif  // __AVX2__
+  const auto even = (Shorts)((UnsignedShorts)codes & 0x00ff);
+  const auto odd = (Shorts)((UnsignedShorts)codes >> 8);
+  unrolled<kRows>([&](auto row) __attribute__((always_inline)) {
+    constexpr int m = decltype(row)::kValue;
+    const std::int16_t* q = in[m].q + column;
+    sums[m] = add_pairs(sums[m], even, (Shorts)broadcast_word(q));
+    sums[m] = add_pairs(sums[m], odd, (Shorts)broadcast_word(q + 2));
+  });
+}
 
 /// Sixteen weight rows, the lanes of kParts vectors, times kRows rows.
-template <class P, class Products, int kRows, class Integer>
-inline void packed_rows(const IntegerRows<Integer>& task,
-                        const QuantizedActivations<Integer> (&in)[kRows]) {
+template <class P, int kRows>
+inline void packed_rows(const FewRows& task, const QuantizedRow (&in)[kRows]) {
   constexpr int kGroups = P::kBlockColumns / 32;
   constexpr int kSpans = 32 / P::kScaleSpan;  // scales within 32 columns
   const std::int64_t blocks = task.weight.columns / P::kBlockColumns;
@@ -106,8 +54,7 @@ inline void packed_rows(const IntegerRows<Integer>& task,
             }
             unrolled<8 / kSpans>([&](auto number) __attribute__((always_inline)) {
               constexpr int j = kSpan * 8 / kSpans + decltype(number)::kValue;
-              Products::template add<P::kLargestCode>(P::template code<j>(group, part), in,
-                                                      32 * at + 4 * j, sums);
+              add_products(P::template code<j>(group, part), in, 32 * at + 4 * j, sums);
             });
             const Floats scale = scales.template scale<kSpan>(g);
             for (int m = 0; m < kRows; ++m) {
@@ -138,22 +85,20 @@ inline void packed_rows(const IntegerRows<Integer>& task,
 
 /// `task` has at most kRows rows; the last is repeated as often as it takes, which writes the same
 /// results again.
-template <class P, class Products, int kRows, class Integer>
-inline void multiply_filled_up(const IntegerRows<Integer>& task) {
-  QuantizedActivations<Integer> in[kRows];
+template <class P, int kRows>
+inline void multiply_filled_up(const FewRows& task) {
+  QuantizedRow in[kRows];
   for (int m = 0; m < kRows; ++m) in[m] = task.in[m < task.rows ? m : task.rows - 1];
-  packed_rows<P, Products, kRows>(task, in);
+  packed_rows<P, kRows>(task, in);
 }
 
-template <class P, class Products, class Integer>
-inline void multiply_packed(const IntegerRows<Integer>& task) {
+template <class P>
+inline void multiply_packed(const FewRows& task) {
   static_assert(kFewRows == 8);
-  // Bytes serve many rows, of which all but the last few come in eights.
-  constexpr bool kMany = sizeof(Integer) == 1;
-  if (task.rows > 4) return multiply_filled_up<P, Products, 8>(task);
-  if (kMany || task.rows > 2) return multiply_filled_up<P, Products, 4>(task);
-  if (task.rows == 2) return multiply_filled_up<P, Products, 2>(task);
-  if (task.rows == 1) return multiply_filled_up<P, Products, 1>(task);
+  if (task.rows > 4) return multiply_filled_up<P, 8>(task);
+  if (task.rows > 2) return multiply_filled_up<P, 4>(task);
+  if (task.rows == 2) return multiply_filled_up<P, 2>(task);
+  if (task.rows == 1) return multiply_filled_up<P, 1>(task);
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

@@ -12,27 +12,24 @@ namespace {
 /// much as eight products with it, so at 256 it is a few percent.
 constexpr std::int64_t kFloatRows = 256;
 
-/// Activation rows per task of integer products: 256 rows of 2,048 columns of bytes stay in the
+/// Activation rows per task of integer products: 256 rows of 2,048 columns of 16 bits stay in the
 /// second-level cache.
-constexpr std::int64_t kByteRows = 256;
+constexpr std::int64_t kIntegerRows = 256;
 
 /// Weight bytes that a task of few rows reads: about 2 us of work, what a thread may have to wait
 /// for another at the end.
 constexpr std::int64_t kBytesPerTask = 32768;
 
-// q in 16 (or 8) bits, a scale and two sums per 32 columns, in whole cache lines.
-std::int64_t quantized_floats(std::int64_t columns, std::int64_t bytes_per_column) {
-  return divide_up(columns * bytes_per_column / 4 + columns / 32 + columns / 16, 16) * 16;
+// q in 16 bits, a scale and two sums per 32 columns, in whole cache lines.
+std::int64_t quantized_floats(std::int64_t columns) {
+  return divide_up(columns / 2 + columns / 32 + columns / 16, 16) * 16;
 }
 
-template <class Integer>
-QuantizedActivations<Integer> quantized(const float* prepared, std::int64_t columns,
-                                        std::int64_t row) {
-  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(Integer));
-  auto* at = const_cast<float*>(prepared) + row * quantized_floats(columns, kBytes);
-  QuantizedActivations<Integer> out;
-  out.q = reinterpret_cast<Integer*>(at);
-  out.scales = at + columns * kBytes / 4;
+QuantizedRow quantized(const float* prepared, std::int64_t columns, std::int64_t row) {
+  auto* at = const_cast<float*>(prepared) + row * quantized_floats(columns);
+  QuantizedRow out;
+  out.q = reinterpret_cast<std::int16_t*>(at);
+  out.scales = at + columns / 2;
   out.sums = reinterpret_cast<std::int32_t*>(out.scales + columns / 32);
   return out;
 }
@@ -64,20 +61,18 @@ void multiply_floats(const KernelTable& table, const Product& task, float* work)
   }
 }
 
-// The task's rows in steps of kFewRows: `loop` over the first `count` weight rows from `first`.
-template <class Integer>
+// The task's rows in steps of kFewRows: `loop` over `count` weight rows from `first`.
 void multiply_quantized(const Product& task, std::int64_t first, std::int64_t count,
-                        void (*loop)(const IntegerRows<Integer>&)) {
-  if (count <= 0) return;
+                        void (*loop)(const FewRows&)) {
   const Product part = part_of(task, first, count);
   for (std::int64_t r = 0; r < part.rows; r += kFewRows) {
-    std::array<QuantizedActivations<Integer>, kFewRows> in;
+    std::array<QuantizedRow, kFewRows> in;
     const std::int64_t rows = std::min(kFewRows, part.rows - r);
     for (std::int64_t i = 0; i < rows; ++i) {
       const std::int64_t row = part.first_row + r + i;
       in[static_cast<std::size_t>(i)] =
-          quantized<Integer>(part.prepared, part.in.columns,
-                             part.prepared_index == nullptr ? row : part.prepared_index[row]);
+          quantized(part.prepared, part.in.columns,
+                    part.prepared_index == nullptr ? row : part.prepared_index[row]);
     }
     loop({.weight = part.weight,
           .in = in.data(),
@@ -90,18 +85,15 @@ void multiply_quantized(const Product& task, std::int64_t first, std::int64_t co
 
 void multiply_integers(const KernelTable& table, const Product& task) {
   const std::int64_t packed = task.weight.packed_rows;
-  multiply_quantized(task, 0, packed, table.packed(task.weight.format->type).few_rows);
-  multiply_quantized(task, packed, task.weight.rows - packed, table.few_rows);
-}
-
-void multiply_bytes(const KernelTable& table, const Product& task, float* work) {
-  const std::int64_t packed = task.weight.packed_rows;
-  // Sixteen weight rows stay in the first-level cache while all activations go past them.
-  for (std::int64_t n = 0; n < packed; n += kGroupRows) {
-    multiply_quantized(task, n, kGroupRows, table.packed(task.weight.format->type).byte_rows);
+  // A group of interleaved rows stays in the first-level cache while all activations go past it;
+  // few activations take all groups in one stream.
+  const std::int64_t together = task.rows > kFewRows ? kGroupRows : std::max(packed, kGroupRows);
+  for (std::int64_t n = 0; n < packed; n += together) {
+    multiply_quantized(task, n, std::min(together, packed - n),
+                       table.packed(task.weight.format->type).few_rows);
   }
   if (packed < task.weight.rows) {
-    multiply_floats(table, part_of(task, packed, task.weight.rows - packed), work);
+    multiply_quantized(task, packed, task.weight.rows - packed, table.few_rows);
   }
 }
 
@@ -140,13 +132,13 @@ Path path_of(const KernelTable& table, const FormatKernels& format, std::int64_t
   if (format.lanes == nullptr) return Path::floats;
   if (rows <= kFewRows) return Path::integers;
   if (table.file_tiles != nullptr) return Path::tiles;
-  return format.pack != nullptr && table.quantize_bytes != nullptr ? Path::bytes : Path::floats;
+  // Reading a format that has no interleaved order costs more than its products.
+  return format.pack != nullptr ? Path::integers : Path::floats;
 }
 
 std::int64_t prepared_floats(Path path, std::int64_t rows, std::int64_t columns) {
   switch (path) {
-    case Path::integers: return rows * quantized_floats(columns, 2);
-    case Path::bytes: return rows * quantized_floats(columns, 1);
+    case Path::integers: return rows * quantized_floats(columns);
     case Path::tiles: return tile_halves(rows, columns) / 2;
     case Path::floats: return 0;
   }
@@ -154,13 +146,7 @@ std::int64_t prepared_floats(Path path, std::int64_t rows, std::int64_t columns)
 }
 
 std::int64_t prepared_rows(Path path) {
-  switch (path) {
-    case Path::integers: return 1;
-    case Path::bytes: return 8;
-    case Path::tiles: return 32;
-    case Path::floats: return 1;
-  }
-  return 1;
+  return path == Path::tiles ? 32 : 1;
 }
 
 void prepare(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t block,
@@ -183,21 +169,17 @@ void prepare(const KernelTable& table, Path path, const ActivationRows& in, std:
 
 void prepare_row(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t row,
                  float* prepared) {
-  const float* x = row_of(in, row);
-  if (path == Path::integers) {
-    table.quantize_row({x, in.columns, quantized<std::int16_t>(prepared, in.columns, row)});
-  } else if (path == Path::bytes) {
-    table.quantize_bytes({x, in.columns, quantized<std::int8_t>(prepared, in.columns, row)});
-  }
+  if (path != Path::integers) return;
+  table.quantize_row({row_of(in, row), in.columns, quantized(prepared, in.columns, row)});
 }
 
 TaskShape task_shape(Path path, const WeightRows& weight) {
   switch (path) {
     case Path::integers: {
       const std::int64_t rows = kBytesPerTask / std::max<std::int64_t>(1, weight.row_bytes);
-      return {std::clamp<std::int64_t>(rows / kGroupRows * kGroupRows, kGroupRows, 256), kFewRows};
+      return {std::clamp<std::int64_t>(rows / kGroupRows * kGroupRows, kGroupRows, 256),
+              kIntegerRows};
     }
-    case Path::bytes: return {4 * kGroupRows, kByteRows};
     case Path::tiles: return {kTileWeightRows, kTileActivationRows};
     case Path::floats: return {kPanelRows, kFloatRows};
   }
@@ -212,7 +194,6 @@ std::int64_t product_work_floats(Path path) {
 void multiply(const KernelTable& table, const Product& task, float* work) {
   switch (task.path) {
     case Path::integers: return multiply_integers(table, task);
-    case Path::bytes: return multiply_bytes(table, task, work);
     case Path::tiles: return multiply_tiles(table, task, work);
     case Path::floats: return multiply_floats(table, task, work);
   }

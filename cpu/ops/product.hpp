@@ -11,8 +11,7 @@
 namespace ingot::cpu {
 
 enum class Path : std::uint8_t {
-  integers,  ///< few rows: weights as integers times activations rounded to 16 bits
-  bytes,     ///< many rows: weights as integers times activations rounded to 8 bits
+  integers,  ///< weights as integers times activations rounded to 16 bits
   tiles,     ///< many rows: both rounded to bf16, on matrix units
   floats,    ///< weights decoded to f32, activations as they are
 };

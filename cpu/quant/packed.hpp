@@ -28,11 +28,11 @@ namespace ingot::cpu {
 /// Rows that lie interleaved.
 inline constexpr std::int64_t kGroupRows = 16;
 
-/// Columns that share a scale of quantized activations, and a pass of the loops.
+/// Columns of a group: a pass of the loops.
 inline constexpr std::int64_t kGroupColumns = 32;
 
-/// Column of byte `byte` of a lane, 0..3: in the order 0 2 1 3. Always inlined, because a symbol would
-/// be shared by all targets.
+/// Column of byte `byte` of a lane, 0..3: in the order 0 2 1 3. Always inlined, because a symbol
+/// would be shared by all targets.
 inline __attribute__((always_inline)) constexpr int byte_column(int byte) {
   return (byte & 1) << 1 | byte >> 1;
 }

@@ -3,7 +3,7 @@
 //   kBlockColumns, kBlockBytes   of 16 rows of one block
 //   kGroupCount, group(block, g) the 32 columns from 32 * g on
 //   code<j>(group, part)         unsigned codes of columns 4j.. of the rows of vector `part`
-//   kOffset, kLargestCode        code - kOffset is the integer that the scale multiplies
+//   kOffset                      code - kOffset is the integer that the scale multiplies
 //   Scales(block, part)          the block's scales: .scale<half>(g), .min(g), one row per lane
 //   read / write                 one row's codes and header, from and to the file's block
 #include "cpu/quant/packed.hpp"
@@ -50,7 +50,6 @@ template <int kHigh>
 struct NibbleGroups {
   static constexpr int kHighBits = kHigh;
   static constexpr int kGroupBytes = 256 + 64 * kHigh;
-  static constexpr int kLargestCode = (16 << kHigh) - 1;
 
   template <int j>
   static Bytes code(const std::byte* group, int part) {
@@ -322,7 +321,6 @@ struct Packed<quant::Q8_0> : OneScale<quant::Q8_0::Block> {
   static constexpr bool kExists = true;
   static constexpr int kBlockColumns = 32;
   static constexpr int kGroupBytes = 512;
-  static constexpr int kLargestCode = 255;
   static constexpr int kOffset = 128;
   static constexpr int kScaleSpan = 32;
 
@@ -363,7 +361,6 @@ inline constexpr CodeTable<127> kShiftedIq4(quant::kIq4Values);
 
 template <const auto& kTable>
 struct TableGroups : NibbleGroups<0> {
-  static constexpr int kLargestCode = 255;
 
   template <int j>
   static Bytes code(const std::byte* group, int part) {
@@ -394,7 +391,6 @@ struct Packed<quant::MXFP4> : SplitNibbles<quant::MXFP4, 0>, TableGroups<kShifte
   using Block = quant::MXFP4::Block;
   static constexpr int kHeaderBytes = 16;
   static constexpr int kOffset = 12;
-  static constexpr int kLargestCode = 24;
   static constexpr bool kHasMin = false;
 
   struct Scales {

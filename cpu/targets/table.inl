@@ -25,10 +25,7 @@ template <class Format>
 constexpr PackedKernels packed_kernels() {
   PackedKernels kernels;
   if constexpr (Packed<Format>::kExists) {
-    kernels.few_rows = &multiply_packed<Packed<Format>, PairProducts>;
-#if defined(__AVX2__)
-    kernels.byte_rows = &multiply_packed<Packed<Format>, ByteProducts>;
-#endif
+    kernels.few_rows = &multiply_packed<Packed<Format>>;
 #if defined(__AMX_BF16__)
     kernels.tiles = &multiply_packed_tiles<Packed<Format>>;
 #endif
@@ -48,11 +45,10 @@ const KernelTable kTable = {
     .running = &running,
     .format = &find_format,
     .decode_row = &decode_row,
-    .quantize_row = &quantize<std::int16_t>,
+    .quantize_row = &quantize_row,
     .few_rows = &multiply_few_rows,
     .many_rows = &multiply_many_rows,
     .packed = &find_packed,
-    .quantize_bytes = kHasByteProducts ? &quantize<std::int8_t> : nullptr,
 #if defined(__AMX_BF16__)
     .pack_tiles = &pack_tiles,
     .file_tiles = &multiply_file_tiles,

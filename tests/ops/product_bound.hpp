@@ -60,14 +60,12 @@ inline double error_of(cpu::Path path, std::span<const float> x, const std::vect
   const auto count = static_cast<double>(x.size());
   // Quantized activations are off by half a step of their block, and a little for the roundings of
   // x * largest / (largest magnitude) and of the scale.
-  const bool bytes = path == cpu::Path::bytes;
-  const double levels = bytes ? 127 : 32767;
-  const double half_step = 0.5 + (bytes ? std::pow(2.0, -15) : std::pow(2.0, -7));
+  const double half_step = 0.5 + std::pow(2.0, -7);
   double rounding = 0;
   double sum = 0;  // of the magnitudes that are added up
   for (std::size_t b = 0; b < x.size(); b += 32) {
     const auto block = x.subspan(b, std::min<std::size_t>(32, x.size() - b));
-    const double step = largest_of(block) / levels * half_step;
+    const double step = largest_of(block) / 32767 * half_step;
     for (std::size_t i = 0; i < block.size(); ++i) {
       const Column& column = columns[b + i];
       const double magnitude = std::abs(static_cast<double>(block[i]));
@@ -75,7 +73,6 @@ inline double error_of(cpu::Path path, std::span<const float> x, const std::vect
       sum += magnitude * column.size;
       switch (path) {
         case cpu::Path::integers:
-        case cpu::Path::bytes:
           rounding += step * weight;
           sum += step * column.size;
           break;
@@ -95,7 +92,7 @@ inline double error_of(cpu::Path path, std::span<const float> x, const std::vect
   //   f32:       K / 4 at most within a panel of 512 columns, panels one after the other, and 8 for
   //              product, lanes, remainder and bias.
   double roundings = std::min(count, 512.0) / 4 + count / 512 + 8;
-  if (path == cpu::Path::integers || bytes) roundings = count / 32 + 9;
+  if (path == cpu::Path::integers) roundings = count / 32 + 9;
   if (path == cpu::Path::tiles) roundings = count + 2;
   return rounding + roundings * kUnit * sum;
 }
