@@ -16,16 +16,31 @@ inline constexpr std::int64_t kActivationBlock = 32;
 /// about as long as eight such products.
 inline constexpr std::int64_t kFewRows = 8;
 
-/// A quantized activation row: x[k] ~ scales[k / 32] * q[k].
+/// A quantized activation row in one piece of memory: x[k] ~ scales[k / 32] * q[k].
 struct QuantizedRow {
-  std::int16_t* q = nullptr;     ///< [columns], within +-32767
-  float* scales = nullptr;       ///< [columns / 32]
-  std::int32_t* sums = nullptr;  ///< [columns / 16] sum of q over 16 columns: what a min multiplies
+  float* first = nullptr;    ///< on a cache line, floats(columns) of them
+  std::int64_t columns = 0;  ///< a multiple of kActivationBlock
+
+  std::int16_t* q() const { return reinterpret_cast<std::int16_t*>(first); }  ///< +-32767
+  float* scales() const { return first + scales_at(columns); }
+  /// [columns / 16] sums of q over 16 columns: what a min multiplies.
+  std::int32_t* sums() const { return reinterpret_cast<std::int32_t*>(first + sums_at(columns)); }
+  float* scaled_sums() const { return first + scaled_sums_at(columns); }  ///< scale * sum over 32
+
+  static constexpr std::int64_t scales_at(std::int64_t columns) { return columns / 2; }
+  static constexpr std::int64_t sums_at(std::int64_t columns) {
+    return scales_at(columns) + columns / 32;
+  }
+  static constexpr std::int64_t scaled_sums_at(std::int64_t columns) {
+    return sums_at(columns) + columns / 16;
+  }
+  static constexpr std::int64_t floats(std::int64_t columns) {
+    return (scaled_sums_at(columns) + columns / 32 + 15) / 16 * 16;
+  }
 };
 
 struct QuantizeRow {
-  const float* in = nullptr;  ///< [columns]
-  std::int64_t columns = 0;   ///< a multiple of kActivationBlock
+  const float* in = nullptr;  ///< [out.columns]
   QuantizedRow out;
 };
 

@@ -37,10 +37,10 @@ inline void add_groups(const quant::Lanes32* lanes, std::int64_t group, std::int
     for (int p = 0; p < kParts; ++p) weights[p] = load_bytes(w.q + p * kVectorBytes / 2);
     for (int m = 0; m < kRows; ++m) {
       const std::int64_t at = group + g;
-      const float scale = in[m].scales[at];
-      sums[m] += group_products(weights, in[m].q + 32 * at, w.scale, scale);
+      const float scale = in[m].scales()[at];
+      sums[m] += group_products(weights, in[m].q() + 32 * at, w.scale, scale);
       if constexpr (kHasMin) {
-        const std::int32_t* s = in[m].sums + 2 * at;
+        const std::int32_t* s = in[m].sums() + 2 * at;
         mins[m] +=
             (w.min[0] * static_cast<float>(s[0]) + w.min[1] * static_cast<float>(s[1])) * scale;
       }

@@ -15,13 +15,13 @@ inline constexpr std::int64_t kPrefetchBytes = 1536;
 /// Adds the products of four columns' codes of a vector of rows with kRows rows of activations.
 template <int kRows>
 inline __attribute__((always_inline)) void add_products(Bytes codes,
-                                                        const QuantizedRow (&in)[kRows],
+                                                        const float* const (&in)[kRows],
                                                         std::int64_t column, Ints (&sums)[kRows]) {
   const auto even = (Shorts)((UnsignedShorts)codes & 0x00ff);
   const auto odd = (Shorts)((UnsignedShorts)codes >> 8);
   unrolled<kRows>([&](auto row) __attribute__((always_inline)) {
     constexpr int m = decltype(row)::kValue;
-    const std::int16_t* q = in[m].q + column;
+    const std::int16_t* q = reinterpret_cast<const std::int16_t*>(in[m]) + column;
     sums[m] = add_pairs(sums[m], even, (Shorts)broadcast_word(q));
     sums[m] = add_pairs(sums[m], odd, (Shorts)broadcast_word(q + 2));
   });
@@ -29,7 +29,10 @@ inline __attribute__((always_inline)) void add_products(Bytes codes,
 
 /// Sixteen weight rows, the lanes of kParts vectors, times kRows rows.
 template <class P, int kRows>
-inline void packed_rows(const FewRows& task, const QuantizedRow (&in)[kRows]) {
+inline void packed_rows(const FewRows& task, const float* const (&in)[kRows]) {
+  const std::int64_t scales_at = QuantizedRow::scales_at(task.weight.columns);
+  const std::int64_t sums_at = QuantizedRow::sums_at(task.weight.columns);
+  const std::int64_t scaled_sums_at = QuantizedRow::scaled_sums_at(task.weight.columns);
   constexpr int kGroups = P::kBlockColumns / 32;
   constexpr int kSpans = 32 / P::kScaleSpan;  // scales within 32 columns
   const std::int64_t blocks = task.weight.columns / P::kBlockColumns;
@@ -48,9 +51,12 @@ inline void packed_rows(const FewRows& task, const QuantizedRow (&in)[kRows]) {
             constexpr int kSpan = decltype(span)::kValue;
             Ints sums[kRows];
             for (int m = 0; m < kRows; ++m) {
-              // The offset is taken off in integers, where it cancels exactly.
-              const std::int32_t* s = in[m].sums + 2 * at;
-              sums[m] = Ints{} - P::kOffset * (kSpans == 2 ? s[kSpan] : s[0] + s[1]);
+              sums[m] = Ints{};
+              if constexpr (P::kOffset != 0) {
+                // The offset is taken off in integers, where it cancels exactly.
+                const auto* s = reinterpret_cast<const std::int32_t*>(in[m] + sums_at + 2 * at);
+                sums[m] -= P::kOffset * (kSpans == 2 ? s[kSpan] : s[0] + s[1]);
+              }
             }
             unrolled<8 / kSpans>([&](auto number) __attribute__((always_inline)) {
               constexpr int j = kSpan * 8 / kSpans + decltype(number)::kValue;
@@ -58,14 +64,13 @@ inline void packed_rows(const FewRows& task, const QuantizedRow (&in)[kRows]) {
             });
             const Floats scale = scales.template scale<kSpan>(g);
             for (int m = 0; m < kRows; ++m) {
-              totals[m][part] += to_floats(sums[m]) * (scale * in[m].scales[at]);
+              totals[m][part] += to_floats(sums[m]) * (scale * in[m][scales_at + at]);
             }
           });
           if constexpr (P::kHasMin) {
             const Floats min = scales.min(g);
             for (int m = 0; m < kRows; ++m) {
-              const std::int32_t* s = in[m].sums + 2 * at;
-              totals[m][part] -= min * (static_cast<float>(s[0] + s[1]) * in[m].scales[at]);
+              totals[m][part] -= min * in[m][scaled_sums_at + at];
             }
           }
         }
@@ -87,8 +92,8 @@ inline void packed_rows(const FewRows& task, const QuantizedRow (&in)[kRows]) {
 /// results again.
 template <class P, int kRows>
 inline void multiply_filled_up(const FewRows& task) {
-  QuantizedRow in[kRows];
-  for (int m = 0; m < kRows; ++m) in[m] = task.in[m < task.rows ? m : task.rows - 1];
+  const float* in[kRows];
+  for (int m = 0; m < kRows; ++m) in[m] = task.in[m < task.rows ? m : task.rows - 1].first;
   packed_rows<P, kRows>(task, in);
 }
 

@@ -20,18 +20,8 @@ constexpr std::int64_t kIntegerRows = 256;
 /// for another at the end.
 constexpr std::int64_t kBytesPerTask = 32768;
 
-// q in 16 bits, a scale and two sums per 32 columns, in whole cache lines.
-std::int64_t quantized_floats(std::int64_t columns) {
-  return divide_up(columns / 2 + columns / 32 + columns / 16, 16) * 16;
-}
-
 QuantizedRow quantized(const float* prepared, std::int64_t columns, std::int64_t row) {
-  auto* at = const_cast<float*>(prepared) + row * quantized_floats(columns);
-  QuantizedRow out;
-  out.q = reinterpret_cast<std::int16_t*>(at);
-  out.scales = at + columns / 2;
-  out.sums = reinterpret_cast<std::int32_t*>(out.scales + columns / 32);
-  return out;
+  return {const_cast<float*>(prepared) + row * QuantizedRow::floats(columns), columns};
 }
 
 const float* row_of(const ActivationRows& in, std::int64_t row) {
@@ -138,7 +128,7 @@ Path path_of(const KernelTable& table, const FormatKernels& format, std::int64_t
 
 std::int64_t prepared_floats(Path path, std::int64_t rows, std::int64_t columns) {
   switch (path) {
-    case Path::integers: return rows * quantized_floats(columns);
+    case Path::integers: return rows * QuantizedRow::floats(columns);
     case Path::tiles: return tile_halves(rows, columns) / 2;
     case Path::floats: return 0;
   }
@@ -170,7 +160,7 @@ void prepare(const KernelTable& table, Path path, const ActivationRows& in, std:
 void prepare_row(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t row,
                  float* prepared) {
   if (path != Path::integers) return;
-  table.quantize_row({row_of(in, row), in.columns, quantized(prepared, in.columns, row)});
+  table.quantize_row({row_of(in, row), quantized(prepared, in.columns, row)});
 }
 
 TaskShape task_shape(Path path, const WeightRows& weight) {

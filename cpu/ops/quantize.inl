@@ -14,9 +14,13 @@ inline void quantize_row(const QuantizeRow& task) {
   constexpr std::int32_t kTiny = (127 - 111) << 23;
   constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23
   constexpr std::int32_t kRounderBits = 0x4b400000;
-  for (std::int64_t b = 0; b * kActivationBlock < task.columns; ++b) {
+  std::int16_t* row_q = task.out.q();
+  float* scales = task.out.scales();
+  float* scaled_sums = task.out.scaled_sums();
+  std::int32_t* sums = task.out.sums();
+  for (std::int64_t b = 0; b * kActivationBlock < task.out.columns; ++b) {
     const float* x = task.in + b * kActivationBlock;
-    std::int16_t* q = task.out.q + b * kActivationBlock;
+    std::int16_t* q = row_q + b * kActivationBlock;
     std::int32_t largest_bits = 0;  // of floats without sign, integers order as the floats do
     for (int i = 0; i < kActivationBlock; ++i) {
       const std::int32_t bits = __builtin_bit_cast(std::int32_t, x[i]) & 0x7fffffff;
@@ -26,7 +30,7 @@ inline void quantize_row(const QuantizeRow& task) {
     const bool usable = largest_bits < kInfinity && largest_bits >= kTiny;
     const float inverse = usable ? kLargest / largest : 0.0F;
     const float poison = __builtin_nanf("");
-    task.out.scales[b] = usable ? largest / kLargest : largest_bits >= kInfinity ? poison : 0.0F;
+    scales[b] = usable ? largest / kLargest : largest_bits >= kInfinity ? poison : 0.0F;
     for (int half = 0; half < 2; ++half) {
       std::int32_t total = 0;
       for (int i = 16 * half; i < 16 * half + 16; ++i) {
@@ -38,8 +42,9 @@ inline void quantize_row(const QuantizeRow& task) {
         q[i] = static_cast<std::int16_t>(rounded);
         total += rounded;
       }
-      task.out.sums[2 * b + half] = total;
+      sums[2 * b + half] = total;
     }
+    scaled_sums[b] = scales[b] * static_cast<float>(sums[2 * b] + sums[2 * b + 1]);
   }
 }
 

@@ -61,10 +61,11 @@ TEST_P(CpuKernels, ActivationsAreWithinHalfAStepAndClamped) {
     auto x = random_floats(columns);
     x[5] = 100.0F;
     x[6] = -100.0F;
-    Guarded<std::int16_t> q(columns);
-    Guarded<float> scales(columns / 32);
-    Guarded<std::int32_t> sums(columns / 16);
-    table().quantize_row({x.data(), columns, {q.data(), scales.data(), sums.data()}});
+    Guarded<float> memory(QuantizedRow::floats(columns));
+    const QuantizedRow row{memory.data(), columns};
+    table().quantize_row({x.data(), row});
+    const std::int16_t* q = row.q();
+    const float* scales = row.scales();
     for (std::int64_t i = 0; i < columns; ++i) {
       const double scale = scales[i / 32];
       EXPECT_LE(std::abs(q[i]), 32767);
@@ -74,7 +75,11 @@ TEST_P(CpuKernels, ActivationsAreWithinHalfAStepAndClamped) {
     for (std::int64_t s = 0; s < columns / 16; ++s) {
       int sum = 0;
       for (std::int64_t i = 16 * s; i < 16 * s + 16; ++i) sum += q[i];
-      EXPECT_EQ(sums[s], sum);
+      EXPECT_EQ(row.sums()[s], sum);
+    }
+    for (std::int64_t b = 0; b < columns / 32; ++b) {
+      const auto sum = static_cast<float>(row.sums()[2 * b] + row.sums()[2 * b + 1]);
+      EXPECT_EQ(row.scaled_sums()[b], scales[b] * sum);
     }
   }
 }
@@ -84,13 +89,12 @@ TEST_P(CpuKernels, ActivationsRoundTiesToEven) {
   const float ties[] = {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, -2.5F};
   std::copy(std::begin(ties), std::end(ties), x.begin());
   x[31] = 32767.0F;  // scale 1
-  std::int16_t q[32];
-  float scale = 0;
-  std::int32_t sums[2];
-  table().quantize_row({x.data(), 32, {q, &scale, sums}});
-  EXPECT_EQ(scale, 1.0F);
+  std::vector<float> memory(QuantizedRow::floats(32));
+  const QuantizedRow row{memory.data(), 32};
+  table().quantize_row({x.data(), row});
+  EXPECT_EQ(row.scales()[0], 1.0F);
   const std::int16_t expected[] = {0, 2, 2, 0, -2, -2};
-  for (int i = 0; i < 6; ++i) EXPECT_EQ(q[i], expected[i]) << x[static_cast<std::size_t>(i)];
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(row.q()[i], expected[i]) << x[static_cast<std::size_t>(i)];
 }
 
 TEST_P(CpuKernels, ActivationBlocksThatCannotBeScaled) {
@@ -98,10 +102,10 @@ TEST_P(CpuKernels, ActivationBlocksThatCannotBeScaled) {
   std::fill(x.begin(), x.begin() + 32, 1e-37F);  // 32767 / x overflows
   x[40] = INFINITY;
   x[80] = std::nanf("");
-  std::int16_t q[96];
-  float scales[3];
-  std::int32_t sums[6];
-  table().quantize_row({x.data(), 96, {q, scales, sums}});
+  std::vector<float> memory(QuantizedRow::floats(96));
+  const QuantizedRow row{memory.data(), 96};
+  table().quantize_row({x.data(), row});
+  const float* scales = row.scales();
   EXPECT_EQ(scales[0], 0.0F);
   EXPECT_TRUE(std::isnan(scales[1]));
   EXPECT_TRUE(std::isnan(scales[2]));
@@ -195,14 +199,12 @@ TEST_P(CpuKernels, ProductsStayInTheirRowsAndColumns) {
                            panel.data()});
         check(many);
         if (weight.format->lanes == nullptr) continue;
-        std::vector<std::int16_t> q(x.size());
-        std::vector<float> scales(x.size() / 32);
-        std::vector<std::int32_t> sums(x.size() / 16);
+        std::vector<std::vector<float>> memory;
         std::vector<QuantizedRow> in;
         for (std::int64_t r = 0; r < rows; ++r) {
-          in.push_back({q.data() + r * columns, scales.data() + r * columns / 32,
-                        sums.data() + r * columns / 16});
-          table().quantize_row({x.data() + r * columns, columns, in.back()});
+          memory.emplace_back(QuantizedRow::floats(columns));
+          in.push_back({memory.back().data(), columns});
+          table().quantize_row({x.data() + r * columns, in.back()});
         }
         Guarded<float> few(rows * stride, -1.0F);
         table().few_rows({weight, in.data(), rows, nullptr, few.data(), stride});
