@@ -85,10 +85,11 @@ struct TileSums {
   const std::uint16_t* right = nullptr;  ///< a tile per 32 columns; the next 16 weight rows behind
   std::int64_t right_stride = 0;         ///< halves from 16 weight rows to the next
   std::int64_t tiles = 0;
-  const float* before = nullptr;  ///< sums so far; null: zero
-  std::int64_t before_row = 0;    ///< floats from row to row: 0 repeats one row, a bias
-  std::int64_t before_left = 0;   ///< floats from 16 rows to the next
-  std::int64_t before_right = 0;  ///< floats from 16 columns to the next
+  const std::uint16_t* next_left = nullptr;  ///< a tile per pair that will be wanted soon
+  const float* before = nullptr;             ///< sums so far; null: zero
+  std::int64_t before_row = 0;               ///< floats from row to row: 0 repeats one row, a bias
+  std::int64_t before_left = 0;              ///< floats from 16 rows to the next
+  std::int64_t before_right = 0;             ///< floats from 16 columns to the next
   float* after = nullptr;
   std::int64_t after_row = 0;
   std::int64_t after_left = 0;
@@ -113,6 +114,7 @@ inline void add_tiles(const TileSums& t) {
   const std::uint16_t* left = t.left;
   const std::uint16_t* right = t.right;
   for (std::int64_t k = 0; k < t.tiles; ++k, left += 2 * kTileHalves, right += kTileHalves) {
+    prefetch_lines(t.next_left + 2 * k * kTileHalves, 16);
     _tile_loadd(6, right, 64);
     _tile_loadd(4, left, 64);
     _tile_dpbf16ps(0, 4, 6);
@@ -175,6 +177,7 @@ inline void multiply_tiles(const TileProduct& task, Decode&& decode) {
           t.right = panel + g * kPanelTiles * kTileHalves;
           t.right_stride = kPanelTiles * kTileHalves;
           t.tiles = columns;
+          t.next_left = t.left + (2 * all_columns + g / 2 % 2) * kTileHalves;
           if (!is_first) {
             t.before = kept;
             t.before_row = 16;
