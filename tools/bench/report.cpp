@@ -44,10 +44,8 @@ std::string prompt_note(const DeviceInfo& device) {
       "the limit of pp is the " + std::string(multiply_add_loop(device).unit) + " peak";
   const std::string isa = kernel_isa(device);
   if (isa == "amx") return text + "; F32, F16 and BF16 weights are multiplied on f32 vectors";
-  // vpdpbusd multiplies four bytes where an f32 multiply-add has one; without VNNI it takes three
-  // instructions.
-  if (isa == "avx512") return text + "; byte products of quantized weights could reach 4 times it";
-  if (isa == "avx2") return text + "; byte products of quantized weights could reach 4/3 of it";
+  // vpdpwssd has two 16-bit products where an f32 multiply-add has one.
+  if (isa == "avx512") return text + "; integer products of quantized weights could reach twice it";
   return text;
 }
 
