@@ -18,7 +18,7 @@ namespace ingot::cpu {
 /// The loops of one format over interleaved rows.
 struct PackedKernels {
   void (*few_rows)(const FewRows&) = nullptr;
-  void (*tiles)(const TileProduct&) = nullptr;   ///< null where pack_tiles is
+  void (*tiles)(const TileProduct&) = nullptr;  ///< null where pack_tiles is
 };
 
 /// Every function is compiled for the target `name`. None throws or allocates.
@@ -41,7 +41,7 @@ struct KernelTable {
   /// Loops over interleaved rows; only for formats that have FormatKernels::pack.
   const PackedKernels& (*packed)(DType type);
 
-  void (*pack_tiles)(const PackTiles&);          ///< null: the target has no tiles
+  void (*pack_tiles)(const PackTiles&);  ///< null: the target has no tiles
   void (*file_tiles)(const TileProduct&);
 
   void (*attend)(const Attend&);

@@ -361,7 +361,6 @@ inline constexpr CodeTable<127> kShiftedIq4(quant::kIq4Values);
 
 template <const auto& kTable>
 struct TableGroups : NibbleGroups<0> {
-
   template <int j>
   static Bytes code(const std::byte* group, int part) {
     const Bytes index = NibbleGroups<0>::code<j>(group, part);

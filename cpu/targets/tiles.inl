@@ -29,8 +29,8 @@ class Tiles {
       std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
     };
     static_assert(sizeof(Configuration) == 64);
-    // In memory before main: gcc 12 takes _tile_loadconfig to read 8 bytes, and leaves the stores of
-    // the other 56 out where the object is a local one.
+    // In memory before main: gcc 12 takes _tile_loadconfig to read 8 bytes, and leaves the stores
+    // of the other 56 out where the object is a local one.
     static constexpr Configuration kWhole{};
     _tile_loadconfig(&kWhole);
   }

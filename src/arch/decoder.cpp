@@ -254,8 +254,8 @@ ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t la
   const ValueId query = normalise_and_rotate("query", "attn_q_norm", qkv[0], query_size);
   const ValueId key = normalise_and_rotate("key", "attn_k_norm", qkv[1], key_size);
 
-  const StateId state = b.state(name("kv"), spec.kv_head_count, spec.key_size, spec.value_size,
-                                traits.window);
+  const StateId state =
+      b.state(name("kv"), spec.kv_head_count, spec.key_size, spec.value_size, traits.window);
   b.state_store(key, qkv[2], state);
   const double scale =
       traits.scale > 0 ? traits.scale : 1.0 / std::sqrt(static_cast<double>(spec.key_size));

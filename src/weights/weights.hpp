@@ -22,8 +22,8 @@ class Weights {
     return bytes_[static_cast<std::size_t>(id.index)];
   }
 
-  /// Tells the system that the tensor's bytes will hardly be needed again: memory that a mapped file
-  /// takes for them is let go. They stay readable.
+  /// Tells the system that the tensor's bytes will hardly be needed again: memory that a mapped
+  /// file takes for them is let go. They stay readable.
   void release(TensorId id) const { file_->release(bytes(id)); }
 
  private:
