@@ -9,9 +9,6 @@
 namespace ingot::cpu {
 namespace {
 
-/// Weight bytes of a task: about 10 us of reading at 6 GB/s per thread.
-constexpr std::int64_t kBytesPerTask = 65536;
-
 struct Part {
   WeightRows weight;  ///< of the first expert
   std::int64_t expert_bytes = 0;
@@ -52,10 +49,7 @@ struct Experts {
       part.bias = context.vector(given.bias);
       part.out = given.out;
       // Whole groups of interleaved rows, for experts of few rows and of many alike.
-      const std::int64_t rows_per_task =
-          kBytesPerTask / std::max<std::int64_t>(1, part.weight.row_bytes);
-      part.slice =
-          std::clamp<std::int64_t>(rows_per_task / kGroupRows * kGroupRows, kGroupRows, 128);
+      part.slice = std::min(task_shape(Path::integers, part.weight).weight_rows, kTileWeightRows);
       any_lanes = any_lanes || part.weight.format->lanes != nullptr;
       const Path path = path_of(*table, *part.weight.format, kFewRows + 1);
       if (path != Path::floats) many = path;
@@ -178,7 +172,7 @@ class PrepareKernel final : public Kernel {
                                step.input.rows(experts_.rows), experts_.columns};
     for (std::int64_t r = task * kRowsPerTask; r < std::min(in.count, (task + 1) * kRowsPerTask);
          ++r) {
-      prepare_row(*experts_.table, Path::integers, in, r, step.shared + layout.integers);
+      prepare(*experts_.table, Path::integers, in, r, step.shared + layout.integers);
     }
   }
 
@@ -266,10 +260,7 @@ class ExpertProductKernel final : public Kernel {
   WorkSpace work_space(const StepLimits&) const override {
     std::int64_t floats = 0;
     for (const Part& part : experts_.parts) {
-      for (const std::int64_t rows : {kFewRows, kFewRows + 1}) {
-        const Path path = path_of(*experts_.table, *part.weight.format, rows);
-        floats = std::max(floats, product_work_floats(path));
-      }
+      floats = std::max(floats, product_work_floats(*experts_.table, *part.weight.format));
     }
     return {0, static_cast<std::uint64_t>(floats) * sizeof(float)};
   }

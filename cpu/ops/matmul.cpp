@@ -84,10 +84,7 @@ class ProductKernel final : public Kernel {
   WorkSpace work_space(const StepLimits&) const override {
     std::int64_t floats = 0;
     for (const Part& part : shared_.parts) {
-      for (const std::int64_t rows : {kFewRows, kFewRows + 1}) {
-        const Path path = path_of(*shared_.table, *part.weight.format, rows);
-        floats = std::max(floats, product_work_floats(path));
-      }
+      floats = std::max(floats, product_work_floats(*shared_.table, *part.weight.format));
     }
     return {0, static_cast<std::uint64_t>(floats) * sizeof(float)};
   }

@@ -142,25 +142,18 @@ std::int64_t prepared_rows(Path path) {
 void prepare(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t block,
              float* prepared) {
   if (path == Path::floats) return;
-  const std::int64_t first = block * prepared_rows(path);
-  const std::int64_t rows = std::min(prepared_rows(path), in.count - first);
-  if (path == Path::tiles) {
-    auto* tiles = reinterpret_cast<std::uint16_t*>(prepared) + tile_halves(first, in.columns);
-    table.pack_tiles({.in = in.index == nullptr ? row_of(in, first) : in.first,
-                      .in_stride = in.stride,
-                      .index = in.index == nullptr ? nullptr : in.index + first,
-                      .rows = rows,
-                      .columns = in.columns,
-                      .out = tiles});
+  if (path == Path::integers) {
+    table.quantize_row({row_of(in, block), quantized(prepared, in.columns, block)});
     return;
   }
-  for (std::int64_t r = first; r < first + rows; ++r) prepare_row(table, path, in, r, prepared);
-}
-
-void prepare_row(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t row,
-                 float* prepared) {
-  if (path != Path::integers) return;
-  table.quantize_row({row_of(in, row), quantized(prepared, in.columns, row)});
+  const std::int64_t first = block * prepared_rows(path);
+  auto* tiles = reinterpret_cast<std::uint16_t*>(prepared) + tile_halves(first, in.columns);
+  table.pack_tiles({.in = in.index == nullptr ? row_of(in, first) : in.first,
+                    .in_stride = in.stride,
+                    .index = in.index == nullptr ? nullptr : in.index + first,
+                    .rows = std::min(prepared_rows(path), in.count - first),
+                    .columns = in.columns,
+                    .out = tiles});
 }
 
 TaskShape task_shape(Path path, const WeightRows& weight) {
@@ -179,6 +172,11 @@ TaskShape task_shape(Path path, const WeightRows& weight) {
 std::int64_t product_work_floats(Path path) {
   constexpr std::int64_t kPanel = kPanelRows * kPanelColumns;
   return path == Path::tiles ? std::max(kTileWork, kPanel) : path == Path::integers ? 0 : kPanel;
+}
+
+std::int64_t product_work_floats(const KernelTable& table, const FormatKernels& format) {
+  return std::max(product_work_floats(path_of(table, format, kFewRows)),
+                  product_work_floats(path_of(table, format, kFewRows + 1)));
 }
 
 void multiply(const KernelTable& table, const Product& task, float* work) {

@@ -29,20 +29,19 @@ std::int64_t prepared_rows(Path path);
 void prepare(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t block,
              float* prepared);
 
-/// One row of those; not with tiles.
-void prepare_row(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t row,
-                 float* prepared);
-
 /// `count` rows of the weight from `first`, which is a multiple of 16 where rows are interleaved.
 WeightRows slice(const WeightRows& weight, std::int64_t first, std::int64_t count);
 
-/// Weight rows and activation rows that make a task, and floats that a worker needs for it.
+/// Weight rows and activation rows that make a task.
 struct TaskShape {
   std::int64_t weight_rows = 1;
   std::int64_t rows = 1;
 };
 TaskShape task_shape(Path path, const WeightRows& weight);
+
+/// Floats that a worker needs for a task; of a format, whatever the rows.
 std::int64_t product_work_floats(Path path);
+std::int64_t product_work_floats(const KernelTable& table, const FormatKernels& format);
 
 struct Product {
   Path path = Path::floats;

@@ -45,9 +45,9 @@ struct TileProduct {
   float* work = nullptr;  ///< kTileWork of the worker, on a cache line
 };
 
-/// Floats: sums, a panel, one tile, and a decoded stripe of a format in the file's order.
+/// Floats: sums, a panel, and a decoded stripe of a format in the file's order.
 inline constexpr std::int64_t kTileWork = kTileActivationRows * kTileWeightRows +
-                                          kTilePanelRows * kTilePanelColumns / 2 + 256 +
+                                          kTilePanelRows * kTilePanelColumns / 2 +
                                           16 * kTilePanelColumns;
 
 }  // namespace ingot::cpu

@@ -150,9 +150,8 @@ inline void multiply_tiles(const TileProduct& task, Decode&& decode) {
   const std::int64_t all_columns = task.weight.columns / kTileColumns;
   float* sums = task.work;
   auto* panel = reinterpret_cast<std::uint16_t*>(sums + kTileActivationRows * kTileWeightRows);
-  float* edge =
+  float* stripe =
       task.work + kTileActivationRows * kTileWeightRows + kTilePanelRows * kTilePanelColumns / 2;
-  float* stripe = edge + kSumTile;
   constexpr std::int64_t kPanelTiles = kTilePanelColumns / kTileColumns;
   constexpr std::int64_t kPanelGroups = kTilePanelRows / kTileRows;
   for (std::int64_t k = 0; k < all_columns; k += kPanelTiles) {

@@ -1,11 +1,14 @@
 // Packed<Format>: the interleaved order of one format (packed.hpp) and how vectors read it.
 //
-//   kBlockColumns, kBlockBytes   of 16 rows of one block
-//   kGroupCount, group(block, g) the 32 columns from 32 * g on
-//   code<j>(group, part)         unsigned codes of columns 4j.. of the rows of vector `part`
+//   kBlockColumns                columns of a block
+//   kHeaderBytes, kGroupBytes    of 16 rows: a block's header, then every 32 columns
+//   kScaleSpan, kHasMin          columns that share a scale; whether something is subtracted
 //   kOffset                      code - kOffset is the integer that the scale multiplies
+//   code<j>(group, part)         unsigned codes of columns 4j.. of the rows of vector `part`
 //   Scales(block, part)          the block's scales: .scale<half>(g), .min(g), one row per lane
-//   read / write                 one row's codes and header, from and to the file's block
+//   read, write                  one row's codes of 32 columns, from and to a group
+//   read_header, write_header    one row's header
+//   file_codes, set_file_codes   the codes of the file's block
 #include "cpu/quant/packed.hpp"
 #include "cpu/quant/seam.hpp"
 #include "cpu/targets/simd.hpp"
@@ -48,7 +51,6 @@ inline Floats load_halves(const std::byte* rows, int part) {
 /// Codes of four bits and kHigh more, 32 columns of 16 rows at a time.
 template <int kHigh>
 struct NibbleGroups {
-  static constexpr int kHighBits = kHigh;
   static constexpr int kGroupBytes = 256 + 64 * kHigh;
 
   template <int j>
