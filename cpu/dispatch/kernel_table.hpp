@@ -19,6 +19,7 @@ namespace ingot::cpu {
 struct PackedKernels {
   void (*few_rows)(const FewRows&) = nullptr;
   void (*tiles)(const TileProduct&) = nullptr;  ///< null where pack_tiles is
+  void (*transposed)(const TransposedProduct&) = nullptr;
 };
 
 /// Every function is compiled for the target `name`. None throws or allocates.
@@ -47,7 +48,7 @@ struct KernelTable {
   void (*attend)(const Attend&);
   void (*merge_splits)(const MergeSplits&);
 
-  void (*multiply_head)(const HeadProduct&);
+  void (*transposed)(const TransposedProduct&);
 
   void (*norm)(const NormGroup&);
   void (*rope)(const RopeHeads&);

@@ -1,18 +1,29 @@
 // LatentAttention, absorbed: each head's query goes through its key weight, attention runs over the
 // latents as over keys of one KV head whose values are the keys' first columns, and the result goes
-// through the head's value weight. kv_b is read where it lies; no derived copy of it is made.
+// through the head's value weight. Value weights, and key weights that are stored transposed
+// (attn_k_b), are products like MatMul's; key weights within kv_b are read against their rows, so
+// that no transposed copy is made of them.
 #include "cpu/ops/latent_attention.hpp"
 
 #include <algorithm>
 #include <array>
 
 #include "cpu/ops/build.hpp"
+#include "cpu/ops/product.hpp"
 
 namespace ingot::cpu {
 namespace {
 
-/// Activation rows per task: they share the decoded weight of a head.
-constexpr std::int64_t kRowsPerTask = 64;
+/// Activation rows per task. On tiles 256 take three times as long as decoding a head's weight.
+constexpr std::int64_t kRowsPerTask = 256;
+
+/// The same where panels of weights are decoded to f32 and the sums of all rows pass by each: they
+/// should stay in the second-level cache.
+constexpr std::int64_t kPanelRowsPerTask = 64;
+
+std::int64_t whole_lines(std::int64_t floats) {
+  return divide_up(floats, 16) * 16;
+}
 
 /// Where the shared work space holds what, for a step of so many rows.
 struct Space {
@@ -32,97 +43,166 @@ struct Space {
     return step.shared + query_floats(step.input.rows(Rows::tokens));
   }
 
-  static std::int64_t whole_lines(std::int64_t floats) { return divide_up(floats, 16) * 16; }
-
   std::int64_t heads;
   std::int64_t key_size;  ///< latent and turned columns
   std::int64_t latent;
 };
 
-struct Head {
-  WeightRows weight;
-  bool transposed = false;
+/// Some columns of some rows.
+struct Part {
+  float* first = nullptr;
+  std::int64_t stride = 0;
 };
 
-// What the first and the last kernel share: a task is some rows times the weight of one head.
+using HeadWeightOf = ops::HeadWeight (*)(const ops::LatentAttention&, std::int64_t);
+
+// What the first and the last kernel share: every head has a weight of its own. A task is a block
+// of rows times the weight of one head.
 class HeadKernel : public Kernel {
  public:
-  HeadKernel(const ops::LatentAttention& op, const BuildContext& context)
-      : op_(op), space_(op, context.program), multiply_(context.table.multiply_head) {}
+  HeadKernel(const ops::LatentAttention& op, const BuildContext& context, HeadWeightOf weight_of)
+      : op_(op), space_(op, context.program), table_(context.table) {
+    for (std::int64_t h = 0; h < op.head_count; ++h) {
+      weights_.push_back(context.rows(weight_of(op, h).weight));
+    }
+  }
 
   WorkSpace work_space(const StepLimits& limits) const override {
-    std::int64_t columns = 0;
-    for (const Head& head : heads_) columns = std::max(columns, head.weight.columns);
+    const WeightRows& weight = weights_.front();
+    std::int64_t floats = 0;
+    for (const std::int64_t rows : {std::min(limits.tokens, kFewRows), limits.tokens}) {
+      const Path path = path_of(table_, *weight.format, rows);
+      floats = std::max(floats, prepared_space(path, rows) + product_work_floats(path));
+    }
     return {static_cast<std::uint64_t>(space_.floats(limits.tokens)) * sizeof(float),
-            static_cast<std::uint64_t>(head_panel_floats(columns)) * sizeof(float)};
+            static_cast<std::uint64_t>(floats) * sizeof(float)};
   }
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
-    return space_.heads * divide_up(step.input.rows(Rows::tokens), kRowsPerTask);
+    return space_.heads * divide_up(step.input.rows(Rows::tokens), rows_per_task());
+  }
+
+  void run(const StepContext& step, float* worker_space,
+           std::int64_t task) const noexcept override {
+    const std::int64_t head = task % space_.heads;
+    const std::int64_t first = task / space_.heads * rows_per_task();
+    const std::int64_t rows = std::min(rows_per_task(), step.input.rows(Rows::tokens) - first);
+    run_head(step, worker_space, head, {first, first + rows});
   }
 
  protected:
-  void add_head(const BuildContext& context, const ops::HeadWeight& head) {
-    heads_.push_back({context.rows(head.weight), head.transposed});
+  virtual std::int64_t rows_per_task() const noexcept { return kRowsPerTask; }
+  virtual void run_head(const StepContext& step, float* worker_space, std::int64_t head,
+                        Range rows) const noexcept = 0;
+
+  const WeightRows& weight(std::int64_t head) const {
+    return weights_[static_cast<std::size_t>(head)];
+  }
+
+  /// out = in times the head's weight. Rows are prepared here, since no other task wants them.
+  void multiply_head(const StepContext& step, std::int64_t head, const Part& in, std::int64_t rows,
+                     const Part& out, float* worker_space) const {
+    const WeightRows& whole = weight(head);
+    const std::int64_t all_rows = step.input.rows(Rows::tokens);
+    Product product;
+    product.path = path_of(table_, *whole.format, all_rows);
+    product.in = {.first = in.first, .stride = in.stride, .count = rows, .columns = whole.columns};
+    product.rows = rows;
+    product.prepared = worker_space;
+    for (std::int64_t b = 0; b < divide_up(rows, prepared_rows(product.path)); ++b) {
+      prepare(table_, product.path, product.in, b, worker_space);
+    }
+    product.out_stride = out.stride;
+    float* work = worker_space + prepared_space(product.path, all_rows);
+    const std::int64_t step_rows = task_shape(product.path, whole).weight_rows;
+    for (std::int64_t n = 0; n < whole.rows; n += step_rows) {
+      product.weight = slice(whole, n, std::min(step_rows, whole.rows - n));
+      product.out = out.first + n;
+      multiply(table_, product, work);
+    }
   }
 
   ops::LatentAttention op_;
   Space space_;
-  void (*multiply_)(const HeadProduct&);
-  std::vector<Head> heads_;
+  const KernelTable& table_;
+
+ private:
+  std::int64_t prepared_space(Path path, std::int64_t rows) const {
+    return whole_lines(
+        prepared_floats(path, std::min(rows, kRowsPerTask), weights_.front().columns));
+  }
+
+  std::vector<WeightRows> weights_;
 };
 
 // [K_h^T q, turned columns] of every head.
 class AbsorbKernel final : public HeadKernel {
  public:
   AbsorbKernel(const ops::LatentAttention& op, const BuildContext& context)
-      : HeadKernel(op, context) {
-    for (std::int64_t h = 0; h < op.head_count; ++h) add_head(context, ops::key_weight(op, h));
+      : HeadKernel(op, context, ops::key_weight),
+        is_transposed_(ops::key_weight(op, 0).transposed),
+        multiply_(is_packed() ? table_.packed(weight(0).format->type).transposed
+                              : table_.transposed) {}
+
+  WorkSpace work_space(const StepLimits& limits) const override {
+    WorkSpace space = HeadKernel::work_space(limits);
+    if (!is_transposed_) {
+      space.worker_bytes =
+          static_cast<std::uint64_t>(transposed_work_floats(weight(0).columns)) * sizeof(float);
+    }
+    return space;
   }
 
-  void run(const StepContext& step, float* worker_space,
-           std::int64_t task) const noexcept override {
-    const std::int64_t head = task % space_.heads;
-    const std::int64_t first = task / space_.heads * kRowsPerTask;
-    const std::int64_t rows = std::min(kRowsPerTask, step.input.rows(Rows::tokens) - first);
+ protected:
+  std::int64_t rows_per_task() const noexcept override {
+    return is_transposed_ || is_packed() ? kRowsPerTask : kPanelRowsPerTask;
+  }
+
+  void run_head(const StepContext& step, float* worker_space, std::int64_t head,
+                Range rows) const noexcept override {
     const std::int64_t size = op_.plain_size + op_.turned_size;
-    const float* in = step.value(op_.query) + (first * space_.heads + head) * size;
-    float* out = space_.queries(step) + (first * space_.heads + head) * space_.key_size;
-    const Head& weight = heads_[static_cast<std::size_t>(head)];
-    multiply_({.weight = weight.weight,
-               .by_columns = !weight.transposed,
-               .in = in,
-               .in_stride = space_.heads * size,
-               .rows = rows,
-               .out = out,
-               .out_stride = space_.heads * space_.key_size,
-               .panel = worker_space});
-    for (std::int64_t r = 0; r < rows; ++r) {
-      std::copy_n(in + r * space_.heads * size + op_.plain_size, op_.turned_size,
-                  out + r * space_.heads * space_.key_size + space_.latent);
+    const Part in = {step.value(op_.query) + (rows.begin * space_.heads + head) * size,
+                     space_.heads * size};
+    const Part out = {space_.queries(step) + (rows.begin * space_.heads + head) * space_.key_size,
+                      space_.heads * space_.key_size};
+    if (is_transposed_) {
+      multiply_head(step, head, in, rows.size(), out, worker_space);
+    } else {
+      multiply_({.weight = weight(head),
+                 .in = in.first,
+                 .in_stride = in.stride,
+                 .rows = rows.size(),
+                 .out = out.first,
+                 .out_stride = out.stride,
+                 .work = worker_space});
+    }
+    for (std::int64_t r = 0; r < rows.size(); ++r) {
+      std::copy_n(in.first + r * in.stride + op_.plain_size, op_.turned_size,
+                  out.first + r * out.stride + space_.latent);
     }
   }
+
+ private:
+  bool is_packed() const noexcept { return weight(0).packed_rows == weight(0).rows; }
+
+  bool is_transposed_;
+  void (*multiply_)(const TransposedProduct&);
 };
 
 // V_h times the weighted latents of every head.
 class ExpandKernel final : public HeadKernel {
  public:
   ExpandKernel(const ops::LatentAttention& op, const BuildContext& context)
-      : HeadKernel(op, context) {
-    for (std::int64_t h = 0; h < op.head_count; ++h) add_head(context, ops::value_weight(op, h));
-  }
+      : HeadKernel(op, context, ops::value_weight) {}
 
-  void run(const StepContext& step, float* worker_space,
-           std::int64_t task) const noexcept override {
-    const std::int64_t head = task % space_.heads;
-    const std::int64_t first = task / space_.heads * kRowsPerTask;
-    multiply_({.weight = heads_[static_cast<std::size_t>(head)].weight,
-               .in = space_.mixed(step) + (first * space_.heads + head) * space_.latent,
-               .in_stride = space_.heads * space_.latent,
-               .rows = std::min(kRowsPerTask, step.input.rows(Rows::tokens) - first),
-               .out = step.value(op_.out) + (first * space_.heads + head) * op_.value_size,
-               .out_stride = space_.heads * op_.value_size,
-               .panel = worker_space});
+ protected:
+  void run_head(const StepContext& step, float* worker_space, std::int64_t head,
+                Range rows) const noexcept override {
+    const std::int64_t at = rows.begin * space_.heads + head;
+    multiply_head(
+        step, head, {space_.mixed(step) + at * space_.latent, space_.heads * space_.latent},
+        rows.size(), {step.value(op_.out) + at * op_.value_size, space_.heads * op_.value_size},
+        worker_space);
   }
 };
 

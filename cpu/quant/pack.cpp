@@ -27,7 +27,20 @@ bool is_aligned(const std::byte* data) {
 bool reads_packed(const Instruction& instruction) {
   return std::holds_alternative<ops::MatMul>(instruction) ||
          std::holds_alternative<ops::ExpertMatMul>(instruction) ||
+         std::holds_alternative<ops::LatentAttention>(instruction) ||
          std::holds_alternative<ops::EmbedRows>(instruction);
+}
+
+// The parts of tensors that kernels read each by itself.
+std::vector<WeightOperand> parts_read(const Instruction& instruction) {
+  const auto* latent = std::get_if<ops::LatentAttention>(&instruction);
+  if (latent == nullptr) return operands(instruction).weights;
+  std::vector<WeightOperand> parts;
+  for (std::int64_t head = 0; head < latent->head_count; ++head) {
+    parts.push_back(ops::key_weight(*latent, head).weight);
+    parts.push_back(ops::value_weight(*latent, head).weight);
+  }
+  return parts;
 }
 
 // A range of rows that begins and ends between groups of interleaved rows.
@@ -46,7 +59,7 @@ std::vector<std::int64_t> rows_to_pack(const Program& program, const KernelTable
   }
   for (const Instruction& instruction : program.instructions) {
     const bool reads = reads_packed(instruction);
-    for (const WeightOperand& operand : operands(instruction).weights) {
+    for (const WeightOperand& operand : parts_read(instruction)) {
       if (reads && is_group_range(program.tensor(operand.tensor), operand)) continue;
       rows[static_cast<std::size_t>(operand.tensor.index)] = 0;
     }

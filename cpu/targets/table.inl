@@ -5,6 +5,7 @@
 #include "cpu/ops/latent_attention.inl"
 #include "cpu/ops/matmul.inl"
 #include "cpu/ops/norm.inl"
+#include "cpu/ops/packed_columns.inl"
 #include "cpu/ops/packed_rows.inl"
 #include "cpu/ops/quantize.inl"
 #include "cpu/ops/rope.inl"
@@ -26,6 +27,7 @@ constexpr PackedKernels packed_kernels() {
   PackedKernels kernels;
   if constexpr (Packed<Format>::kExists) {
     kernels.few_rows = &multiply_packed<Packed<Format>>;
+    kernels.transposed = &multiply_packed_transposed<Packed<Format>>;
 #if defined(__AMX_BF16__)
     kernels.tiles = &multiply_packed_tiles<Packed<Format>>;
 #endif
@@ -58,7 +60,7 @@ const KernelTable kTable = {
 #endif
     .attend = &attend,
     .merge_splits = &merge_splits,
-    .multiply_head = &multiply_head,
+    .transposed = &multiply_transposed,
     .norm = &normalise,
     .rope = &rotate,
     .activate = &activate,

@@ -294,7 +294,9 @@ std::vector<double> ErrorBound::bound(const ops::Attention& op, ValueId) const {
 // of q_i^2 |K_i|^2: expanded, keys round sums over the latent and scores sums over the plain
 // columns, both of size |q K| |c|; absorbed, K^T q rounds sums over the plain columns, of that size
 // too, and scores sums of |K^T q| |c|. Weights move values by at most |V c|; what sums over
-// positions and over the latent round is independent per column of V.
+// positions and over the latent round is independent per column of V. Quantized weights: queries
+// and weighted latents are rounded as MatMul's activations, the former to move a score by K c, the
+// latter no larger, column by column, than any latent.
 template <>
 std::vector<double> ErrorBound::bound(const ops::LatentAttention& op, ValueId) const {
   const StateSpec& state = program_.state(op.state);
@@ -310,6 +312,16 @@ std::vector<double> ErrorBound::bound(const ops::LatentAttention& op, ValueId) c
   const double largest_latent = largest_head(*latents, state.value_size);
   const RecordedValue& query = value(op.query);
   const auto root = [](std::int64_t count) { return std::sqrt(static_cast<double>(count)); };
+  const auto is_int8 = [&](const WeightOperand& weight) {
+    return !keeps_f32_products(program_.tensor(weight.tensor).type);
+  };
+  const bool int8_keys = is_int8(op.keys);
+  const bool int8_values = is_int8(op.values.value_or(op.keys));
+  std::vector<float> column_maxima(static_cast<std::size_t>(state.value_size), 0.0F);
+  for (std::size_t i = 0; i < latents->data.size(); ++i) {
+    float& most = column_maxima[i % column_maxima.size()];
+    most = std::max(most, std::abs(latents->data[i]));
+  }
   const auto plain_size = static_cast<std::size_t>(op.plain_size);
   const auto query_size = static_cast<std::size_t>(op.plain_size + op.turned_size);
   std::vector<double> squares(static_cast<std::size_t>(query.rows), 0.0);
@@ -323,6 +335,15 @@ std::vector<double> ErrorBound::bound(const ops::LatentAttention& op, ValueId) c
     }
     const double largest_column =
         std::sqrt(*std::max_element(column_squares.begin(), column_squares.end()));
+    const double rounded_latents =
+        int8_values ? product_bound(column_maxima, column_squares, true) / kSafety : 0.0;
+    std::vector<double> key_squares(plain_size, 0.0);  // the largest of any position
+    for (std::size_t i = 0; int8_keys && i < plain_size; ++i) {
+      for (std::int64_t p = 0; p < latents->rows; ++p) {
+        const double k = dot(keys.row(static_cast<std::int64_t>(i)), latents->row(p));
+        key_squares[i] = std::max(key_squares[i], k * k);
+      }
+    }
     double largest_value = 0;
     for (std::int64_t p = 0; p < latents->rows; ++p) {
       double square = 0;
@@ -346,14 +367,18 @@ std::vector<double> ErrorBound::bound(const ops::LatentAttention& op, ValueId) c
       }
       double absorbed_square = 0;
       for (const double x : absorbed) absorbed_square += x * x;
+      const double rounded_query =
+          int8_keys ? product_bound(q.first(plain_size), key_squares, true) / kSafety : 0.0;
       const double score =
+          op.scale * rounded_query +
           kUnit * op.scale *
-          ((root(op.plain_size) + root(state.value_size) + 2) * std::sqrt(products) *
-               largest_latent +
-           (root(state.key_size) + 2) * (std::sqrt(absorbed_square) * largest_latent +
-                                         norm(q.subspan(plain_size)) * largest_turned));
+              ((root(op.plain_size) + root(state.value_size) + 2) * std::sqrt(products) *
+                   largest_latent +
+               (root(state.key_size) + 2) * (std::sqrt(absorbed_square) * largest_latent +
+                                             norm(q.subspan(plain_size)) * largest_turned));
       const double sums = kUnit * (root(query.rows) + root(state.value_size) + 4);
-      const double error = 2 * score * largest_value + sums * largest_column * largest_latent;
+      const double error =
+          2 * score * largest_value + sums * largest_column * largest_latent + rounded_latents;
       squares[static_cast<std::size_t>(r)] += error * error;
     }
   }

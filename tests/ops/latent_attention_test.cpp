@@ -7,7 +7,9 @@
 #include <string>
 
 #include "src/device/registry.hpp"
+#include "tests/ops/product_bound.hpp"
 #include "tests/ops/tile_rounding.hpp"
+#include "tests/support/all_formats.hpp"
 #include "tests/support/cache_types.hpp"
 #include "tests/support/op_case.hpp"
 
@@ -36,27 +38,71 @@ double largest_norm(const std::vector<float>& table, std::int64_t size) {
   return most;
 }
 
+// Euclidean norms of a weight, of what its elements are made of (Column in product_bound.hpp), and
+// of their scales.
 struct WeightSize {
-  double frobenius = 0;    ///< of the largest head
-  double largest_row = 0;  ///< Euclidean norm
+  double norm = 0;
+  double size = 0;
+  double scale = 0;
+
+  void add(const WeightSize& part) {
+    norm = std::hypot(norm, part.norm);
+    size = std::hypot(size, part.size);
+    scale = std::hypot(scale, part.scale);
+  }
+  void grow(const WeightSize& other) {
+    norm = std::max(norm, other.norm);
+    size = std::max(size, other.size);
+    scale = std::max(scale, other.scale);
+  }
+};
+
+struct HeadSizes {
+  WeightSize largest_head;
+  WeightSize largest_row;
 };
 
 // Over the heads; rows are those of the weight as it is stored.
-WeightSize size_of(const OpCase& c, const ops::LatentAttention& op,
+HeadSizes sizes_of(const OpCase& c, const ops::LatentAttention& op,
                    ops::HeadWeight (*weight)(const ops::LatentAttention&, std::int64_t)) {
-  WeightSize out;
+  HeadSizes out;
   for (std::int64_t h = 0; h < op.head_count; ++h) {
     const WeightOperand operand = weight(op, h).weight;
-    double head = 0;
+    WeightSize head;
     for (std::int64_t r = 0; r < operand.rows.size(); ++r) {
-      double row = 0;
-      for (const float w : c.weight_row(operand, r)) row += static_cast<double>(w) * w;
-      head += row;
-      out.largest_row = std::max(out.largest_row, std::sqrt(row));
+      const WeightRow decoded = weight_row_for_bound(c, operand, r);
+      WeightSize row;
+      for (std::size_t i = 0; i < decoded.decoded.size(); ++i) {
+        const Column& column = decoded.columns[i];
+        row.add({std::abs(static_cast<double>(decoded.decoded[i])), column.size, column.scale});
+      }
+      head.add(row);
+      out.largest_row.grow(row);
     }
-    out.frobenius = std::max(out.frobenius, std::sqrt(head));
+    out.largest_head.grow(head);
   }
   return out;
+}
+
+// What a product of x with rows of a weight is off by besides f32 sums of the decoded weights, per
+// |x|, where `rows` rows are multiplied together: error_of in product_bound.hpp in terms of norms.
+// A row's gives one element, a matrix's the norm of the result.
+double path_rounding(DType type, std::int64_t rows, std::int64_t columns, const WeightSize& w) {
+  const cpu::KernelTable& table = cpu::select_target();
+  const auto count = static_cast<double>(columns);
+  switch (cpu::path_of(table, table.format(type), rows)) {
+    case cpu::Path::integers: {
+      // No block's largest magnitude exceeds |x|, and sums of magnitudes are at most the root of
+      // their number times the norm.
+      const double step = (0.5 + std::pow(2.0, -7)) / 32767 * std::sqrt(count);
+      return step * w.norm + (count / 32 + 9) * kUnit * (1 + step) * w.size;
+    }
+    case cpu::Path::tiles:
+      return (std::pow(2.0, -8) + std::pow(2.0, -18)) * w.norm + 640 * kUnit * w.scale +
+             (count + 2) * kUnit * w.size;
+    case cpu::Path::floats: return 0;
+  }
+  return 0;
 }
 
 // A cache type moves a stored element by at most this share of the largest of its block.
@@ -66,25 +112,31 @@ constexpr double kLargestRounding = 1.0 / 8;  // q4_0
 // roundings of |K||q|, the score by that times the latent and by (key columns + 6) roundings of its
 // own terms; then as attention (attention_test.cpp): weights, sums over the n positions, of latents
 // no larger than c. The value weight sums `latent` products with weighted latents of norm at most
-// |c|.
+// |c|. Products on other paths than that of floats add what they round.
 double bound(const OpCase& c, const ops::LatentAttention& op, ValueId turned, ValueId latent,
              const Sizes& s, std::int64_t positions) {
   const double grow = 1 + kLargestRounding * std::sqrt(static_cast<double>(s.latent));
   const double q = largest_norm(c.input_table(op.query), s.plain + s.turned);
   const double r = largest_norm(c.input_table(turned), s.turned) * grow;
   const double l = largest_norm(c.input_table(latent), s.latent) * grow;
-  const WeightSize keys = size_of(c, op, ops::key_weight);
-  const WeightSize values = size_of(c, op, ops::value_weight);
-  const double largest_score = op.scale * q * (keys.frobenius * l + r);
+  const std::int64_t rows = c.total_rows();
+  const WeightSize keys = sizes_of(c, op, ops::key_weight).largest_head;
+  const WeightSize values = sizes_of(c, op, ops::value_weight).largest_row;
+  const DType key_type = c.program().tensor(op.keys.tensor).type;
+  const DType value_type = c.program().tensor(op.values.value_or(op.keys).tensor).type;
+  const double absorbed = op.values ? path_rounding(key_type, rows, s.plain, keys) : 0.0;
+  const double largest_score = op.scale * q * (keys.norm * l + r);
   const TileRounding on_tiles = tile_rounding(c.types.key, c.types.key);
   const double score =
       (static_cast<double>(s.plain + s.latent + s.turned + 10) * kUnit + on_tiles.scores) *
-      largest_score;
+          largest_score +
+      op.scale * q * absorbed * l;
   const double weight = on_tiles.weights + score + 2 * kUnit * largest_score + std::pow(2.0, -21);
   const double tiles = static_cast<double>(positions) / 64 + 2;
   const double sums = (static_cast<double>(positions) + 4 * tiles + 8) * kUnit;
   const double expanded = static_cast<double>(s.latent + 4) * kUnit + on_tiles.values;
-  return (2 * (weight + sums) + expanded) * values.largest_row * l;
+  return (2 * (weight + sums) + expanded) * values.norm * l +
+         path_rounding(value_type, rows, s.latent, values) * l;
 }
 
 void expect_latent(OpCase& c, const Sizes& s, bool split, std::int64_t positions,
@@ -165,6 +217,50 @@ TEST(LatentAttentionTest, MatchesTheReferenceForQuantizedWeights) {
     expect_latent(c, sizes, false, 15, type);
   }
 }
+
+class LatentAttentionFormatTest : public ::testing::TestWithParam<DType> {
+ protected:
+  // A width of whole blocks.
+  std::int64_t block() const { return std::max<std::int64_t>(32, block_size(GetParam())); }
+};
+
+// Heads of whole groups of 16 rows, which may be interleaved; of none; with keys or values of them.
+TEST_P(LatentAttentionFormatTest, MatchesTheReferenceForFewAndManyRows) {
+  for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 33}) {
+    for (const std::int64_t latent : {block(), 3 * block()}) {
+      for (const auto& [plain, value] : {std::pair{48, 32}, {32, 20}, {20, 16}, {5, 3}}) {
+        SCOPED_TRACE("rows " + std::to_string(rows) + ", latent " + std::to_string(latent) +
+                     ", heads of " + std::to_string(plain) + " and " + std::to_string(value));
+        OpCase c({{3, rows}}, static_cast<std::uint32_t>(rows + latent + plain));
+        expect_latent(c, {2, latent, plain, 8, value}, false, 3 + rows, GetParam());
+      }
+    }
+  }
+}
+
+TEST_P(LatentAttentionFormatTest, MatchesTheReferenceForSplitWeights) {
+  for (const std::int64_t rows : {1, 2, 8, 9, 33}) {
+    for (const auto& [latent, value] : {std::pair{block(), std::int64_t{32}}, {3 * block(), 19}}) {
+      SCOPED_TRACE("rows " + std::to_string(rows) + ", latent " + std::to_string(latent));
+      OpCase c({{3, rows}}, static_cast<std::uint32_t>(rows + latent));
+      expect_latent(c, {2, latent, block(), 8, value}, true, 3 + rows, GetParam());
+    }
+  }
+}
+
+// More rows than one task, in a step and in its last block of rows.
+TEST_P(LatentAttentionFormatTest, MatchesTheReferenceBeyondOneTask) {
+  for (const std::int64_t rows : {257, 300}) {
+    for (const bool split : {false, true}) {
+      SCOPED_TRACE("rows " + std::to_string(rows) + (split ? ", split" : ""));
+      OpCase c({{0, rows}});
+      expect_latent(c, {1, block(), split ? block() : 32, 8, 16}, split, rows, GetParam());
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, LatentAttentionFormatTest, ::testing::ValuesIn(all_formats()),
+                         format_name);
 
 TEST(LatentAttentionTest, KeepsSequencesApart) {
   OpCase c({{300, 2}, {0, 5}, {65, 1}});

@@ -266,6 +266,77 @@ TEST_P(CpuKernels, InterleavedProductsStayInTheirRowsAndColumns) {
   }
 }
 
+// Weights read against their rows: f32 products of the codec's values, in either order, and nothing
+// written beside them.
+TEST_P(CpuKernels, TransposedProductsAreThoseOfTheDecodedWeights) {
+  for (const auto& format : quant::kFormats) {
+    const FormatKernels& kernels = table().format(format.id);
+    const std::int64_t block = std::max<std::int64_t>(32, format.block_size);
+    for (const std::int64_t columns : {block, 512 + block}) {
+      for (const std::int64_t weight_rows : {5, 16, 48}) {
+        const std::int64_t row_bytes = columns / format.block_size * format.block_bytes;
+        const auto w = random_floats(weight_rows * columns);
+        std::vector<std::byte> bytes(static_cast<std::size_t>(weight_rows * row_bytes));
+        format.quantize(w.data(), bytes.data(), weight_rows * columns);
+        std::vector<float> decoded(w.size());
+        format.dequantize(bytes.data(), decoded.data(), weight_rows * columns);
+        const bool is_packed = kernels.pack != nullptr && weight_rows % kGroupRows == 0;
+        if (is_packed) {
+          std::vector<std::byte> packed(bytes.size());
+          for (std::int64_t n = 0; n < weight_rows; n += kGroupRows) {
+            kernels.pack(bytes.data() + n * row_bytes, row_bytes, packed.data() + n * row_bytes);
+          }
+          bytes = std::move(packed);
+        }
+        for (std::int64_t rows = 1; rows <= 17; ++rows) {
+          SCOPED_TRACE(std::string(format.name) + ", columns " + std::to_string(columns) +
+                       ", weight rows " + std::to_string(weight_rows) + ", rows " +
+                       std::to_string(rows));
+          const std::int64_t in_stride = weight_rows + 3;
+          const auto x = random_floats(rows * in_stride, 2);
+          const std::int64_t stride = columns + 7;
+          Guarded<float> out(rows * stride, -1.0F);
+          Guarded<float> work(transposed_work_floats(columns));
+          TransposedProduct task;
+          task.weight = {bytes.data(), row_bytes, weight_rows, columns, is_packed ? weight_rows : 0,
+                         &kernels};
+          task.in = x.data();
+          task.in_stride = in_stride;
+          task.rows = rows;
+          task.out = out.data();
+          task.out_stride = stride;
+          task.work = work.data();
+          (is_packed ? table().packed(format.id).transposed : table().transposed)(task);
+          int beyond = 0;
+          for (std::int64_t r = 0; r < rows; ++r) {
+            for (std::int64_t k = 0; k < stride; ++k) {
+              const double got = out[r * stride + k];
+              if (k >= columns) {
+                EXPECT_EQ(got, -1.0);
+                continue;
+              }
+              double sum = 0;
+              double size = 0;
+              for (std::int64_t n = 0; n < weight_rows; ++n) {
+                const double product =
+                    static_cast<double>(x[static_cast<std::size_t>(r * in_stride + n)]) *
+                    decoded[static_cast<std::size_t>(n * columns + k)];
+                sum += product;
+                size += std::abs(product);
+              }
+              if (!(std::abs(got - sum) <=
+                    static_cast<double>(weight_rows + 4) * std::pow(2.0, -24) * size)) {
+                ++beyond;
+              }
+            }
+          }
+          EXPECT_EQ(beyond, 0);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(CpuKernels, ElementwiseLoopsStayInTheirRange) {
   for (std::int64_t count = 1; count <= 70; ++count) {
     const auto x = random_floats(count);
