@@ -2,9 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <memory>
-#include <optional>
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -13,35 +11,12 @@
 #include "cpu/dispatch/dispatch.hpp"
 #include "cpu/runner.hpp"
 #include "ingot/gguf_writer.hpp"
+#include "tests/support/environment.hpp"
 
 namespace ingot {
 namespace {
 
-/// Sets an environment variable for the life of the object.
-class Environment {
- public:
-  Environment(const char* name, const char* value) : name_(name) {
-    if (const char* before = std::getenv(name)) before_ = before;
-    if (value == nullptr) {
-      unsetenv(name);
-    } else {
-      setenv(name, value, 1);
-    }
-  }
-  ~Environment() {
-    if (before_) {
-      setenv(name_, before_->c_str(), 1);
-    } else {
-      unsetenv(name_);
-    }
-  }
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-
- private:
-  const char* name_;
-  std::optional<std::string> before_;
-};
+using test::Environment;
 
 /// Two matrices and an attention layer: kernels of one task and of many.
 struct SmallModel {
