@@ -35,6 +35,7 @@ struct KernelTable {
   /// Decodes a row of a weight to f32.
   void (*decode_row)(const WeightRows& weight, std::int64_t row, float* out);
 
+  bool splits_activations;  ///< QuantizedRow::q are bytes, activations.inl
   void (*quantize_row)(const QuantizeRow&);
   void (*few_rows)(const FewRows&);
   void (*many_rows)(const ManyRows&);

@@ -16,12 +16,17 @@ inline constexpr std::int64_t kActivationBlock = 32;
 /// about as long as eight such products.
 inline constexpr std::int64_t kFewRows = 8;
 
+/// The largest magnitude of a quantized activation: 127 * 256 + 127, so that it is also two signed
+/// bytes, x = 256 * high + low.
+inline constexpr int kLargestActivation = 32639;
+
 /// A quantized activation row in one piece of memory: x[k] ~ scales[k / 32] * q[k].
 struct QuantizedRow {
   float* first = nullptr;    ///< on a cache line, floats(columns) of them
   std::int64_t columns = 0;  ///< a multiple of kActivationBlock
 
-  std::int16_t* q() const { return reinterpret_cast<std::int16_t*>(first); }  ///< +-32767
+  /// In the target's own order, activations.inl.
+  std::int16_t* q() const { return reinterpret_cast<std::int16_t*>(first); }
   float* scales() const { return first + scales_at(columns); }
   /// [columns / 16] sums of q over 16 columns: what a min multiplies.
   std::int32_t* sums() const { return reinterpret_cast<std::int32_t*>(first + sums_at(columns)); }

@@ -1,4 +1,5 @@
 // MatMul's loops; no format is named here.
+#include "cpu/ops/activations.inl"
 #include "cpu/ops/dot_tile.inl"
 #include "cpu/ops/matmul.hpp"
 #include "cpu/quant/decode.inl"
@@ -9,17 +10,17 @@ namespace ingot::cpu::INGOT_CPU_TARGET {
 
 /// The sums of one group's products (kParts vectors of 16 bits hold its 32 columns), each half of
 /// 16 columns times its own scale.
-inline Floats group_products(const Shorts (&weights)[64 / kVectorBytes], const std::int16_t* q,
+inline Floats group_products(const Shorts (&weights)[kParts], const std::int16_t* q,
                              const float (&scales)[2], float scale) {
   if constexpr (kParts == 1) {
-    const Ints products = multiply_add_pairs(weights[0], load_shorts(q));
+    const Ints products = multiply_add_pairs(weights[0], load_activations(q, 0));
     return to_floats(products) * (halves(scales[0], scales[1]) * scale);
   } else {
     Floats total = {};
     for (int half = 0; half < 2; ++half) {
       Ints products = {};
       for (int p = half * kParts / 2; p < (half + 1) * kParts / 2; ++p) {
-        products += multiply_add_pairs(weights[p], load_shorts(q + p * kVectorBytes / 2));
+        products += multiply_add_pairs(weights[p], load_activations(q, p));
       }
       total += to_floats(products) * (scales[half] * scale);
     }
@@ -34,7 +35,7 @@ inline void add_groups(const quant::Lanes32* lanes, std::int64_t group, std::int
   for (std::int64_t g = 0; g < count; ++g) {
     const quant::Lanes32& w = lanes[g];
     Shorts weights[kParts];
-    for (int p = 0; p < kParts; ++p) weights[p] = load_bytes(w.q + p * kVectorBytes / 2);
+    load_weights(w.q, weights);
     for (int m = 0; m < kRows; ++m) {
       const std::int64_t at = group + g;
       const float scale = in[m].scales()[at];

@@ -1,5 +1,6 @@
 // Quantized rows of activations times interleaved weights: a weight is read once and multiplied as
 // an integer with up to eight rows. No format is named here.
+#include "cpu/ops/activations.inl"
 #include "cpu/ops/matmul.hpp"
 #include "cpu/quant/packed.inl"
 #include "cpu/targets/simd.hpp"
@@ -11,21 +12,6 @@ namespace ingot::cpu::INGOT_CPU_TARGET {
 /// way per core. Twice that costs a third of the speed: the lines fill the buffers before their
 /// time.
 inline constexpr std::int64_t kPrefetchBytes = 1536;
-
-/// Adds the products of four columns' codes of a vector of rows with kRows rows of activations.
-template <int kRows>
-inline __attribute__((always_inline)) void add_products(Bytes codes,
-                                                        const float* const (&in)[kRows],
-                                                        std::int64_t column, Ints (&sums)[kRows]) {
-  const auto even = (Shorts)((UnsignedShorts)codes & 0x00ff);
-  const auto odd = (Shorts)((UnsignedShorts)codes >> 8);
-  unrolled<kRows>([&](auto row) __attribute__((always_inline)) {
-    constexpr int m = decltype(row)::kValue;
-    const std::int16_t* q = reinterpret_cast<const std::int16_t*>(in[m]) + column;
-    sums[m] = add_pairs(sums[m], even, (Shorts)broadcast_word(q));
-    sums[m] = add_pairs(sums[m], odd, (Shorts)broadcast_word(q + 2));
-  });
-}
 
 /// Sixteen weight rows, the lanes of kParts vectors, times kRows rows.
 template <class P, int kRows>
@@ -49,22 +35,26 @@ inline void packed_rows(const FewRows& task, const float* const (&in)[kRows]) {
           const std::int64_t at = b * kGroups + g;
           unrolled<kSpans>([&](auto span) __attribute__((always_inline)) {
             constexpr int kSpan = decltype(span)::kValue;
-            Ints sums[kRows];
-            for (int m = 0; m < kRows; ++m) {
-              sums[m] = Ints{};
-              if constexpr (P::kOffset != 0) {
-                // The offset is taken off in integers, where it cancels exactly.
+            LaneSums sums[kRows];
+            if constexpr (P::kOffset != 0) {
+              // Taken off in integers, where it cancels exactly.
+              for (int m = 0; m < kRows; ++m) {
                 const auto* s = reinterpret_cast<const std::int32_t*>(in[m] + sums_at + 2 * at);
-                sums[m] -= P::kOffset * (kSpans == 2 ? s[kSpan] : s[0] + s[1]);
+                sums[m].subtract(P::kOffset * (kSpans == 2 ? s[kSpan] : s[0] + s[1]));
               }
             }
             unrolled<8 / kSpans>([&](auto number) __attribute__((always_inline)) {
               constexpr int j = kSpan * 8 / kSpans + decltype(number)::kValue;
-              add_products(P::template code<j>(group, part), in, 32 * at + 4 * j, sums);
+              const Bytes codes = P::template code<j>(group, part);
+              unrolled<kRows>([&](auto row) __attribute__((always_inline)) {
+                constexpr int m = decltype(row)::kValue;
+                const auto* q = reinterpret_cast<const std::int16_t*>(in[m]) + 32 * at;
+                sums[m].template add<j>(codes, q);
+              });
             });
             const Floats scale = scales.template scale<kSpan>(g);
             for (int m = 0; m < kRows; ++m) {
-              totals[m][part] += to_floats(sums[m]) * (scale * in[m][scales_at + at]);
+              totals[m][part] += to_floats(sums[m].total()) * (scale * in[m][scales_at + at]);
             }
           });
           if constexpr (P::kHasMin) {

@@ -19,9 +19,6 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-/// Vectors that hold the 16 rows' lanes.
-inline constexpr int kParts = 64 / kVectorBytes;
-
 /// Formats that keep the file's order.
 template <class Format>
 struct Packed {

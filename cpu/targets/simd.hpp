@@ -24,6 +24,9 @@ inline constexpr int kVectorBytes = 16;
 /// f32 lanes of a vector.
 inline constexpr int kLanes = kVectorBytes / 4;
 
+/// Vectors that 64 bytes are: 16 rows' lanes, 32 integers of 16 bits.
+inline constexpr int kParts = 64 / kVectorBytes;
+
 typedef float Floats __attribute__((vector_size(kVectorBytes)));
 typedef std::int32_t Ints __attribute__((vector_size(kVectorBytes)));
 
@@ -84,7 +87,8 @@ inline float sum(Floats v) {
 }
 
 /// Lane by lane: the larger, or `a` if `b` is NaN.
-inline Floats larger(Floats a, Floats b) {
+template <class Vector>
+inline Vector larger(Vector a, Vector b) {
   return b > a ? b : a;
 }
 
@@ -117,14 +121,12 @@ inline Ints multiply_add_pairs(Shorts a, Shorts b) {
 #endif
 }
 
-/// sum + multiply_add_pairs(a, b).
-inline Ints add_pairs(Ints sum, Shorts a, Shorts b) {
 #if defined(__AVX512VNNI__)
-  return (Ints)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
-#else
-  return sum + multiply_add_pairs(a, b);
-#endif
+/// sums + the products of unsigned with signed bytes, four to a lane.
+inline Ints add_byte_products(Ints sums, Bytes codes, Bytes signed_bytes) {
+  return (Ints)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)codes, (__m512i)signed_bytes);
 }
+#endif
 
 inline Floats to_floats(Ints v) {
   return __builtin_convertvector(v, Floats);

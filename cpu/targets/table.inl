@@ -47,6 +47,7 @@ const KernelTable kTable = {
     .running = &running,
     .format = &find_format,
     .decode_row = &decode_row,
+    .splits_activations = kSplitsActivations,
     .quantize_row = &quantize_row,
     .few_rows = &multiply_few_rows,
     .many_rows = &multiply_many_rows,

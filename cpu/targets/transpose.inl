@@ -60,14 +60,14 @@ inline Floats sum_each(const Floats* v) {
 }
 
 /// Lane i becomes v[i ^ kBit].
-template <int kBit, int... kLane>
-inline Floats exchanged(Floats v, LaneList<kLane...>) {
+template <int kBit, class Vector, int... kLane>
+inline Vector exchanged(Vector v, LaneList<kLane...>) {
   return __builtin_shufflevector(v, v, (kLane ^ kBit)...);
 }
 
 /// The sum of the lanes, in the order of sum_each.
-template <int kBit = kLanes / 2>
-inline float sum_lanes(Floats v) {
+template <int kBit = kLanes / 2, class Vector>
+inline auto sum_lanes(Vector v) {
   v += exchanged<kBit>(v, AllLanes{});
   if constexpr (kBit > 1) {
     return sum_lanes<kBit / 2>(v);
@@ -77,8 +77,8 @@ inline float sum_lanes(Floats v) {
 }
 
 /// The largest lane, as `larger` chooses.
-template <int kBit = kLanes / 2>
-inline float largest_lane(Floats v) {
+template <int kBit = kLanes / 2, class Vector>
+inline auto largest_lane(Vector v) {
   v = larger(v, exchanged<kBit>(v, AllLanes{}));
   if constexpr (kBit > 1) {
     return largest_lane<kBit / 2>(v);

@@ -65,7 +65,7 @@ inline double error_of(cpu::Path path, std::span<const float> x, const std::vect
   double sum = 0;  // of the magnitudes that are added up
   for (std::size_t b = 0; b < x.size(); b += 32) {
     const auto block = x.subspan(b, std::min<std::size_t>(32, x.size() - b));
-    const double step = largest_of(block) / 32767 * half_step;
+    const double step = largest_of(block) / cpu::kLargestActivation * half_step;
     for (std::size_t i = 0; i < block.size(); ++i) {
       const Column& column = columns[b + i];
       const double magnitude = std::abs(static_cast<double>(block[i]));
