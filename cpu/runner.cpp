@@ -105,8 +105,8 @@ float* CpuRunner::worker_space(int worker) const {
 
 void CpuRunner::run_tasks(const StepContext& step, const Phase& phase, TaskRanges& ranges,
                           int worker) noexcept {
-  for (std::int64_t task = ranges.take(worker); task >= 0; task = ranges.take(worker)) {
-    phase.kernel->run(step, worker_space(worker), task);
+  for (TaskRun tasks = ranges.take(worker); !tasks.empty(); tasks = ranges.take(worker)) {
+    phase.kernel->run_all(step, worker_space(worker), tasks);
   }
 }
 

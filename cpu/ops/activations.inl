@@ -1,4 +1,5 @@
-// How activations rounded to 16 bits lie in QuantizedRow::q, and how they are multiplied with codes.
+// How activations rounded to 16 bits lie in QuantizedRow::q, and how they are multiplied with
+// codes.
 //
 // With byte products (VNNI) 32 columns are 32 high bytes, then 32 low bytes, both signed, so that
 // x = 256 * high + low: two byte products of four columns each do the work of the two 16-bit
@@ -23,7 +24,8 @@ inline constexpr bool kSplitsActivations = true;
 
 /// Four columns in the order of packed.hpp, in every lane of four bytes.
 inline __m128i in_lane_order(__m128i bytes) {
-  return _mm_shuffle_epi8(bytes, _mm_set_epi8(15, 13, 14, 12, 11, 9, 10, 8, 7, 5, 6, 4, 3, 1, 2, 0));
+  return _mm_shuffle_epi8(bytes,
+                          _mm_set_epi8(15, 13, 14, 12, 11, 9, 10, 8, 7, 5, 6, 4, 3, 1, 2, 0));
 }
 
 inline void store_activations(const Ints (&x)[kBlockVectors], std::int16_t* q) {

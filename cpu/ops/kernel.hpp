@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "cpu/threads/task_ranges.hpp"
 #include "src/device/device.hpp"
 #include "src/program/step.hpp"
 #include "src/state/host_pool.hpp"
@@ -47,6 +48,10 @@ class Kernel {
   virtual std::int64_t task_count(const StepContext& step) const noexcept = 0;
   virtual void run(const StepContext& step, float* worker_space,
                    std::int64_t task) const noexcept = 0;
+  /// Neighbouring tasks, which a kernel may treat as one.
+  virtual void run_all(const StepContext& step, float* worker_space, TaskRun tasks) const noexcept {
+    for (std::int64_t task = tasks.begin; task < tasks.end; ++task) run(step, worker_space, task);
+  }
 };
 
 using Kernels = std::vector<std::unique_ptr<const Kernel>>;

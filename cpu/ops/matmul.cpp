@@ -98,28 +98,22 @@ class ProductKernel final : public Kernel {
 
   void run(const StepContext& step, float* worker_space,
            std::int64_t task) const noexcept override {
+    run_all(step, worker_space, {task, task + 1});
+  }
+
+  void run_all(const StepContext& step, float* worker_space, TaskRun run) const noexcept override {
     const ActivationRows in = shared_.activations(step);
+    std::int64_t before = 0;  // tasks of earlier parts
     for (const Part& part : shared_.parts) {
       const Tasks tasks(*this, part, in.count);
-      if (task >= tasks.count) {
-        task -= tasks.count;
-        continue;
+      std::int64_t task = std::max<std::int64_t>(0, run.begin - before);
+      const std::int64_t end = std::min(tasks.count, run.end - before);
+      while (task < end) {
+        const std::int64_t together = tasks.one_stream ? end - task : 1;
+        multiply_part(step, worker_space, part, tasks, task, together);
+        task += together;
       }
-      const std::int64_t first = task / tasks.row_blocks * tasks.shape.weight_rows;
-      const std::int64_t row = task % tasks.row_blocks * tasks.shape.rows;
-      Product product;
-      product.path = tasks.path;
-      product.weight =
-          slice(part.weight, first, std::min(tasks.shape.weight_rows, part.weight.rows - first));
-      product.in = in;
-      product.first_row = row;
-      product.rows = std::min(tasks.shape.rows, in.count - row);
-      product.prepared = step.shared;
-      product.bias = part.bias == nullptr ? nullptr : part.bias + first;
-      product.out = step.value(part.out) + row * part.weight.rows + first;
-      product.out_stride = part.weight.rows;
-      multiply(*shared_.table, product, worker_space);
-      return;
+      before += tasks.count;
     }
   }
 
@@ -130,12 +124,34 @@ class ProductKernel final : public Kernel {
         : path(path_of(*kernel.shared_.table, *part.weight.format, rows)),
           shape(task_shape(path, part.weight)),
           row_blocks(divide_up(rows, shape.rows)),
-          count(divide_up(part.weight.rows, shape.weight_rows) * row_blocks) {}
+          count(divide_up(part.weight.rows, shape.weight_rows) * row_blocks),
+          one_stream(rows <= kFewRows && path == Path::integers) {}
     Path path;
     TaskShape shape;
     std::int64_t row_blocks;
     std::int64_t count;
+    bool one_stream;  // neighbours are one product over more weight rows
   };
+
+  void multiply_part(const StepContext& step, float* worker_space, const Part& part,
+                     const Tasks& tasks, std::int64_t task, std::int64_t count) const noexcept {
+    const ActivationRows in = shared_.activations(step);
+    const std::int64_t first = task / tasks.row_blocks * tasks.shape.weight_rows;
+    const std::int64_t row = task % tasks.row_blocks * tasks.shape.rows;
+    const std::int64_t weight_rows =
+        std::min(count * tasks.shape.weight_rows, part.weight.rows - first);
+    Product product;
+    product.path = tasks.path;
+    product.weight = slice(part.weight, first, weight_rows);
+    product.in = in;
+    product.first_row = row;
+    product.rows = std::min(tasks.shape.rows, in.count - row);
+    product.prepared = step.shared;
+    product.bias = part.bias == nullptr ? nullptr : part.bias + first;
+    product.out = step.value(part.out) + row * part.weight.rows + first;
+    product.out_stride = part.weight.rows;
+    multiply(*shared_.table, product, worker_space);
+  }
 
   Shared shared_;
 };

@@ -1,6 +1,8 @@
 // Who does which task: each worker gets a contiguous share, so that it reads memory in one stream
 // (two workers that take turns in one region read it at two thirds of the speed), and takes from
-// the end of another's share when its own is done.
+// the end of another's share when its own is done. Tasks are taken in runs, a quarter of what is
+// left of a share: long ones first, so that a kernel can treat neighbours as one, single ones last,
+// so that all workers end together.
 #pragma once
 
 #include <atomic>
@@ -8,6 +10,13 @@
 #include <vector>
 
 namespace ingot::cpu {
+
+/// Neighbouring tasks [begin, end).
+struct TaskRun {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  bool empty() const { return begin >= end; }
+};
 
 class TaskRanges {
  public:
@@ -26,16 +35,14 @@ class TaskRanges {
     for (int worker = 0; worker < static_cast<int>(shares_.size()); ++worker) deal(worker, count);
   }
 
-  /// A task that nobody else gets, or -1 when none is left.
-  std::int64_t take(int worker) {
-    const std::int64_t own = take_from(share(worker), true);
-    if (own >= 0) return own;
+  /// Tasks that nobody else gets; empty when none is left.
+  TaskRun take(int worker) {
+    TaskRun run = take_from(share(worker), true);
     const auto workers = static_cast<int>(shares_.size());
-    for (int i = 1; i < workers; ++i) {
-      const std::int64_t other = take_from(share((worker + i) % workers), false);
-      if (other >= 0) return other;
+    for (int i = 1; i < workers && run.empty(); ++i) {
+      run = take_from(share((worker + i) % workers), false);
     }
-    return -1;
+    return run;
   }
 
  private:
@@ -51,15 +58,16 @@ class TaskRanges {
     return static_cast<std::uint64_t>(begin) | static_cast<std::uint64_t>(end) << 32;
   }
 
-  static std::int64_t take_from(std::atomic<std::uint64_t>& range, bool from_front) {
+  static TaskRun take_from(std::atomic<std::uint64_t>& range, bool from_front) {
     std::uint64_t seen = range.load(std::memory_order_relaxed);
     while (true) {
       const auto begin = static_cast<std::int64_t>(seen & 0xffffffffU);
       const auto end = static_cast<std::int64_t>(seen >> 32);
-      if (begin >= end) return -1;
-      const std::uint64_t left = from_front ? pack(begin + 1, end) : pack(begin, end - 1);
+      if (begin >= end) return {};
+      const std::int64_t count = (end - begin + 3) / 4;
+      const std::uint64_t left = from_front ? pack(begin + count, end) : pack(begin, end - count);
       if (range.compare_exchange_weak(seen, left, std::memory_order_relaxed)) {
-        return from_front ? begin : end - 1;
+        return from_front ? TaskRun{begin, begin + count} : TaskRun{end - count, end};
       }
     }
   }

@@ -61,9 +61,7 @@ class CpuKernels : public ::testing::TestWithParam<const KernelTable*> {
     const auto* bytes = reinterpret_cast<const std::int8_t*>(row.q());
     for (std::int64_t k = 0; k < row.columns; ++k) {
       const std::int64_t at = 2 * (k / 32 * 32) + k % 32 / 4 * 4 + (k % 2 * 2 + k % 4 / 2);
-      out.push_back(table().splits_activations
-                        ? 256 * bytes[at] + bytes[at + 32]
-                        : row.q()[k]);
+      out.push_back(table().splits_activations ? 256 * bytes[at] + bytes[at + 32] : row.q()[k]);
     }
     return out;
   }
@@ -107,7 +105,8 @@ TEST_P(CpuKernels, ActivationsRoundTiesToEven) {
   table().quantize_row({x.data(), row});
   EXPECT_EQ(row.scales()[0], 1.0F);
   const std::int16_t expected[] = {0, 2, 2, 0, -2, -2};
-  for (int i = 0; i < 6; ++i) EXPECT_EQ(integers(row)[i], expected[i]) << x[static_cast<std::size_t>(i)];
+  for (int i = 0; i < 6; ++i)
+    EXPECT_EQ(integers(row)[i], expected[i]) << x[static_cast<std::size_t>(i)];
 }
 
 TEST_P(CpuKernels, ActivationBlocksThatCannotBeScaled) {

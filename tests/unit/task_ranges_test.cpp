@@ -16,9 +16,26 @@ TEST(TaskRanges, AWorkerTakesItsOwnShareInOrderThenOthersFromTheEnd) {
   TaskRanges ranges(3);
   ranges.deal_all(10);  // 0..2, 3..5, 6..9
   std::vector<std::int64_t> taken;
-  for (std::int64_t task = ranges.take(1); task >= 0; task = ranges.take(1)) taken.push_back(task);
+  for (TaskRun run = ranges.take(1); !run.empty(); run = ranges.take(1)) {
+    for (std::int64_t task = run.begin; task < run.end; ++task) taken.push_back(task);
+  }
   EXPECT_EQ(taken, (std::vector<std::int64_t>{3, 4, 5, 9, 8, 7, 6, 2, 1, 0}));
-  EXPECT_EQ(ranges.take(0), -1);
+  EXPECT_TRUE(ranges.take(0).empty());
+}
+
+// Neighbours together while much is left, one by one at the end.
+TEST(TaskRanges, RunsGetShorter) {
+  TaskRanges ranges(2);
+  ranges.deal_all(40);  // 0..19, 20..39
+  std::vector<std::int64_t> lengths;
+  std::int64_t next = 0;
+  for (TaskRun run = ranges.take(0); run.begin < 20; run = ranges.take(0)) {
+    EXPECT_EQ(run.begin, next);
+    next = run.end;
+    lengths.push_back(run.end - run.begin);
+  }
+  EXPECT_EQ(lengths, (std::vector<std::int64_t>{5, 4, 3, 2, 2, 1, 1, 1, 1}));
+  EXPECT_EQ(next, 20);
 }
 
 TEST(TaskRanges, FewerTasksThanWorkers) {
@@ -26,8 +43,10 @@ TEST(TaskRanges, FewerTasksThanWorkers) {
   ranges.deal_all(2);
   std::vector<int> done(2);
   for (int worker = 0; worker < 4; ++worker) {
-    const std::int64_t task = ranges.take(worker);
-    if (task >= 0) ++done[static_cast<std::size_t>(task)];
+    const TaskRun run = ranges.take(worker);
+    for (std::int64_t task = run.begin; task < run.end; ++task) {
+      ++done[static_cast<std::size_t>(task)];
+    }
   }
   EXPECT_EQ(done, (std::vector<int>{1, 1}));
 }
@@ -41,8 +60,10 @@ TEST(TaskRanges, EveryTaskIsTakenOnceByRacingWorkers) {
   std::vector<std::thread> threads;
   for (int worker = 0; worker < kWorkers; ++worker) {
     threads.emplace_back([&, worker] {
-      for (std::int64_t task = ranges.take(worker); task >= 0; task = ranges.take(worker)) {
-        ++done[static_cast<std::size_t>(task)];
+      for (TaskRun run = ranges.take(worker); !run.empty(); run = ranges.take(worker)) {
+        for (std::int64_t task = run.begin; task < run.end; ++task) {
+          ++done[static_cast<std::size_t>(task)];
+        }
       }
     });
   }
