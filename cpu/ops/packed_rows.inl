@@ -72,7 +72,9 @@ inline void packed_rows(const FewRows& task, const float* const (&in)[kRows]) {
         const std::int64_t column = n + part * kLanes;
         Floats total = totals[m][part];
         if (task.bias != nullptr) total += load(task.bias + column);
-        store(task.out + row * task.out_stride + column, total);
+        // A line written into the caches would displace, and later be displaced by, the weights
+        // that pass through them: that costs as much as reading a kilobyte.
+        stream(task.out + row * task.out_stride + column, total);
       }
     }
   }
@@ -85,6 +87,7 @@ inline void multiply_filled_up(const FewRows& task) {
   const float* in[kRows];
   for (int m = 0; m < kRows; ++m) in[m] = task.in[m < task.rows ? m : task.rows - 1].first;
   packed_rows<P, kRows>(task, in);
+  finish_streams();
 }
 
 template <class P>

@@ -61,6 +61,30 @@ inline void store(float* to, Floats v) {
   __builtin_memcpy(to, &v, sizeof v);
 }
 
+/// Writes past the caches where `to` lies on a vector; finish_streams() before another thread
+/// reads.
+inline void stream(float* to, Floats v) {
+#if defined(__SSE2__)
+  if (reinterpret_cast<std::uintptr_t>(to) % kVectorBytes == 0) {
+#if defined(__AVX512F__)
+    _mm512_stream_ps(to, (__m512)v);
+#elif defined(__AVX__)
+    _mm256_stream_ps(to, (__m256)v);
+#else
+    _mm_stream_ps(to, (__m128)v);
+#endif
+    return;
+  }
+#endif
+  store(to, v);
+}
+
+inline void finish_streams() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
 inline Floats broadcast(float x) {
   return Floats{} + x;
 }

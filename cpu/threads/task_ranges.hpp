@@ -1,6 +1,6 @@
 // Who does which task: each worker gets a contiguous share, so that it reads memory in one stream
 // (two workers that take turns in one region read it at two thirds of the speed), and takes from
-// the end of another's share when its own is done. Tasks are taken in runs, a quarter of what is
+// the end of another's share when its own is done. Tasks are taken in runs, half of what is
 // left of a share: long ones first, so that a kernel can treat neighbours as one, single ones last,
 // so that all workers end together.
 #pragma once
@@ -64,7 +64,7 @@ class TaskRanges {
       const auto begin = static_cast<std::int64_t>(seen & 0xffffffffU);
       const auto end = static_cast<std::int64_t>(seen >> 32);
       if (begin >= end) return {};
-      const std::int64_t count = (end - begin + 3) / 4;
+      const std::int64_t count = (end - begin + 1) / 2;
       const std::uint64_t left = from_front ? pack(begin + count, end) : pack(begin, end - count);
       if (range.compare_exchange_weak(seen, left, std::memory_order_relaxed)) {
         return from_front ? TaskRun{begin, begin + count} : TaskRun{end - count, end};
