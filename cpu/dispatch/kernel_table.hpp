@@ -51,6 +51,9 @@ struct KernelTable {
 
   void (*transposed)(const TransposedProduct&);
 
+  /// Rounds to f16, saturating.
+  void (*store_halves)(const float* in, std::int64_t count, std::uint16_t* out);
+
   void (*norm)(const NormGroup&);
   void (*rope)(const RopeHeads&);
 

@@ -58,8 +58,8 @@ inline constexpr std::int64_t kSplitHeadFloats = 16;  // keeps the values on a c
 struct Attend {
   const float* query = nullptr;  ///< first row, first head of the task
   std::int64_t query_stride = 0;
-  std::int64_t rows = 0;   ///< at most kQueryRows
-  std::int64_t heads = 0;  ///< at most kQueryHeads
+  std::int64_t rows = 0;  ///< with heads, at most kQueryRows * kQueryHeads queries
+  std::int64_t heads = 0;
   HeadPages keys;
   HeadPages values;
   const std::int32_t* pages = nullptr;  ///< the sequence's page table

@@ -2,13 +2,14 @@
 // latents as over keys of one KV head whose values are the keys' first columns, and the result goes
 // through the head's value weight. Value weights, and key weights that are stored transposed
 // (attn_k_b), are products like MatMul's; key weights within kv_b are read against their rows, so
-// that no transposed copy is made of them.
+// that no transposed copy is made of them. Prompts may be expanded instead (latent_expanded.hpp).
 #include "cpu/ops/latent_attention.hpp"
 
 #include <algorithm>
 #include <array>
 
 #include "cpu/ops/build.hpp"
+#include "cpu/ops/latent_expanded.hpp"
 #include "cpu/ops/product.hpp"
 
 namespace ingot::cpu {
@@ -260,18 +261,56 @@ Built build_inner(const ops::LatentAttention& op, const Space& space, const Buil
   return build(attention, {program, context.table, context.weights});
 }
 
+// A kernel of one of the two forms: it has nothing to do in steps of the other.
+class FormKernel final : public Kernel {
+ public:
+  FormKernel(std::unique_ptr<const Kernel> kernel, std::shared_ptr<const Expansion> expansion,
+             bool is_expanded)
+      : kernel_(std::move(kernel)), expansion_(std::move(expansion)), is_expanded_(is_expanded) {}
+
+  WorkSpace work_space(const StepLimits& limits) const override {
+    return kernel_->work_space(limits);
+  }
+
+  std::int64_t task_count(const StepContext& step) const noexcept override {
+    return expansion_->suits(step) == is_expanded_ ? kernel_->task_count(step) : 0;
+  }
+
+  void run(const StepContext& step, float* worker_space,
+           std::int64_t task) const noexcept override {
+    kernel_->run(step, worker_space, task);
+  }
+
+ private:
+  std::unique_ptr<const Kernel> kernel_;
+  std::shared_ptr<const Expansion> expansion_;
+  bool is_expanded_;
+};
+
 }  // namespace
 
 Built build(const ops::LatentAttention& op, const BuildContext& context) {
   const Space space(op, context.program);
   Built inner = build_inner(op, space, context);
   if (std::holds_alternative<Unsupported>(inner)) return inner;
-  Kernels kernels;
-  kernels.push_back(std::make_unique<const AbsorbKernel>(op, context));
+  Kernels absorbed;
+  absorbed.push_back(std::make_unique<const AbsorbKernel>(op, context));
   for (auto& kernel : std::get<Kernels>(inner)) {
-    kernels.push_back(std::make_unique<const InnerKernel>(std::move(kernel), space));
+    absorbed.push_back(std::make_unique<const InnerKernel>(std::move(kernel), space));
   }
-  kernels.push_back(std::make_unique<const ExpandKernel>(op, context));
+  absorbed.push_back(std::make_unique<const ExpandKernel>(op, context));
+
+  const auto expansion = std::make_shared<const Expansion>(op, context);
+  if (!expansion->exists()) return absorbed;
+  Kernels kernels;
+  const auto add = [&](Kernels form, bool is_expanded) {
+    for (auto& kernel : form) {
+      kernels.push_back(
+          std::make_unique<const FormKernel>(std::move(kernel), expansion, is_expanded));
+    }
+  };
+  add(std::move(absorbed), false);
+  add(expansion->kernels(), true);
   return kernels;
 }
 

@@ -2,6 +2,7 @@
 #include "cpu/dispatch/targets.hpp"
 #include "cpu/ops/attention.inl"
 #include "cpu/ops/elementwise.inl"
+#include "cpu/ops/halves.inl"
 #include "cpu/ops/latent_attention.inl"
 #include "cpu/ops/matmul.inl"
 #include "cpu/ops/norm.inl"
@@ -62,6 +63,7 @@ const KernelTable kTable = {
     .attend = &attend,
     .merge_splits = &merge_splits,
     .transposed = &multiply_transposed,
+    .store_halves = &store_halves,
     .norm = &normalise,
     .rope = &rotate,
     .activate = &activate,

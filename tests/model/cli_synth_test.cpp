@@ -257,6 +257,12 @@ TEST(CliSynth, LogitsAreFiniteAndTheSameOnBothDevices) {
     const ProgramResult same =
         run_ingot({"diff", path, "--tokens", tokens, "--device", "cpu", "--against", "reference"});
     EXPECT_EQ(same.exit_code, 0) << same.out << same.err;
+    if (shape == "deepseek-coder-v2-lite") {
+      // Over an f16 cache, prompts on matrix units expand the latents.
+      const ProgramResult half = run_ingot({"diff", path, "--tokens", tokens, "--device", "cpu",
+                                            "--against", "reference", "--cache-type-k", "f16"});
+      EXPECT_EQ(half.exit_code, 0) << half.out << half.err;
+    }
     const std::string out = (folder / "out.f32").string();
     const ProgramResult result = run_ingot({"logits", path, "--tokens", tokens, "--out", out});
     ASSERT_EQ(result.exit_code, 0) << result.err;

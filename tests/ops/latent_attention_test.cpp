@@ -108,14 +108,22 @@ double path_rounding(DType type, std::int64_t rows, std::int64_t columns, const 
 // A cache type moves a stored element by at most this share of the largest of its block.
 constexpr double kLargestRounding = 1.0 / 8;  // q4_0
 
+bool may_be_expanded(const OpCase& c, DType weight) {
+  const cpu::KernelTable& table = cpu::select_target();
+  return c.types.key != DType::F32 &&
+         cpu::path_of(table, table.format(weight), c.total_rows()) == cpu::Path::tiles;
+}
+
 // With |K| the Frobenius norm of a head's key weight, a product K^T q is off by (plain + 4)
 // roundings of |K||q|, the score by that times the latent and by (key columns + 6) roundings of its
 // own terms; then as attention (attention_test.cpp): weights, sums over the n positions, of latents
 // no larger than c. The value weight sums `latent` products with weighted latents of norm at most
-// |c|. Products on other paths than that of floats add what they round.
+// |c|. Products on other paths than that of floats add what they round; where they take tiles, keys
+// and values may be made of the latents first and kept as f16.
 double bound(const OpCase& c, const ops::LatentAttention& op, ValueId turned, ValueId latent,
-             const Sizes& s, std::int64_t positions) {
-  const double grow = 1 + kLargestRounding * std::sqrt(static_cast<double>(s.latent));
+             const Sizes& s, std::int64_t positions, bool are_products_exact = false) {
+  const double grow =
+      are_products_exact ? 1 : 1 + kLargestRounding * std::sqrt(static_cast<double>(s.latent));
   const double q = largest_norm(c.input_table(op.query), s.plain + s.turned);
   const double r = largest_norm(c.input_table(turned), s.turned) * grow;
   const double l = largest_norm(c.input_table(latent), s.latent) * grow;
@@ -124,19 +132,29 @@ double bound(const OpCase& c, const ops::LatentAttention& op, ValueId turned, Va
   const WeightSize values = sizes_of(c, op, ops::value_weight).largest_row;
   const DType key_type = c.program().tensor(op.keys.tensor).type;
   const DType value_type = c.program().tensor(op.values.value_or(op.keys).tensor).type;
-  const double absorbed = op.values ? path_rounding(key_type, rows, s.plain, keys) : 0.0;
+  const double exact = are_products_exact ? 0.0 : 1.0;
+  const double absorbed = op.values ? exact * path_rounding(key_type, rows, s.plain, keys) : 0.0;
   const double largest_score = op.scale * q * (keys.norm * l + r);
+  double expanded_score = 0;
+  double expanded_value = 0;
+  if (!are_products_exact && may_be_expanded(c, key_type)) {
+    const double half = std::pow(2.0, -11) * (1 + std::pow(2.0, -6));
+    expanded_score =
+        op.scale * q *
+        (path_rounding(key_type, rows, s.latent, keys) * l + half * (keys.norm * l + r));
+    expanded_value = half * values.norm * l;
+  }
   const TileRounding on_tiles = tile_rounding(c.types.key, c.types.key);
   const double score =
       (static_cast<double>(s.plain + s.latent + s.turned + 10) * kUnit + on_tiles.scores) *
           largest_score +
-      op.scale * q * absorbed * l;
+      op.scale * q * absorbed * l + expanded_score;
   const double weight = on_tiles.weights + score + 2 * kUnit * largest_score + std::pow(2.0, -21);
   const double tiles = static_cast<double>(positions) / 64 + 2;
   const double sums = (static_cast<double>(positions) + 4 * tiles + 8) * kUnit;
   const double expanded = static_cast<double>(s.latent + 4) * kUnit + on_tiles.values;
   return (2 * (weight + sums) + expanded) * values.norm * l +
-         path_rounding(value_type, rows, s.latent, values) * l;
+         exact * path_rounding(value_type, rows, s.latent, values) * l + expanded_value;
 }
 
 void expect_latent(OpCase& c, const Sizes& s, bool split, std::int64_t positions,
@@ -218,6 +236,57 @@ TEST(LatentAttentionTest, MatchesTheReferenceForQuantizedWeights) {
   }
 }
 
+// The bounds above grow with the largest products that rounding to bf16 might move; here none is
+// rounded, so that a wrong row, head or position shows. Weights are eighths of integers, with one
+// that makes a block's scale a power of two; latents are 0 or +-1; keys and values are exact in
+// f16.
+TEST(LatentAttentionTest, IsExactButForTheSoftmaxWhereProductsAre) {
+  const Sizes s{.heads = 3, .latent = 256, .plain = 32, .turned = 32, .value = 48};
+  for (const auto& [cached, rows] : {std::pair{0, 9}, {0, 130}, {0, 300}, {70, 64}, {3, 2}}) {
+    for (const bool split : {false, true}) {
+      SCOPED_TRACE("cached " + std::to_string(cached) + ", rows " + std::to_string(rows) +
+                   (split ? ", split" : ""));
+      OpCase c({{cached, rows}});
+      c.types = {DType::F16, DType::F16};
+      const auto integers = [&](std::int64_t count, int largest, float unit) {
+        std::uniform_int_distribution<int> distribution(-largest, largest);
+        std::vector<float> out(static_cast<std::size_t>(count));
+        for (float& x : out) x = static_cast<float>(distribution(c.random())) * unit;
+        return out;
+      };
+      const auto weights = [&](std::int64_t columns, std::int64_t all_rows, std::int64_t experts) {
+        auto data = integers(columns * all_rows * experts, 3, 0.125F);
+        for (std::size_t i = 0; i < data.size(); i += 32) data[i + i / 32 % 32] = -1.0F;
+        return c.all_experts(c.tensor_of(std::move(data), columns, all_rows, experts, DType::Q4_0));
+      };
+      const std::int64_t positions = cached + rows;
+      ops::LatentAttention op;
+      op.state = c.latent_state(s.latent, s.turned);
+      const ValueId turned = c.input_of(s.turned, integers(positions * s.turned, 2, 1.0F));
+      const ValueId latent = c.input_of(s.latent, integers(positions * s.latent, 1, 1.0F));
+      c.before(ops::StateStore{turned, latent, op.state});
+      const std::int64_t query = s.heads * (s.plain + s.turned);
+      op.query = c.input_of(query, integers(positions * query, 4, 1.0F / 32));
+      op.out = c.output(s.heads * s.value);
+      if (split) {
+        op.keys = weights(s.plain, s.latent, s.heads);
+        op.values = weights(s.latent, s.value, s.heads);
+      } else {
+        op.keys = weights(s.latent, s.heads * (s.plain + s.value), 1);
+      }
+      op.head_count = s.heads;
+      op.plain_size = s.plain;
+      op.turned_size = s.turned;
+      op.value_size = s.value;
+      op.scale = 0.125;
+      const bool is_expanded = may_be_expanded(c, DType::Q4_0) && !split;
+      const double allowed = bound(c, op, turned, latent, s, positions, is_expanded);
+      EXPECT_TRUE(!is_expanded || allowed < 0.2) << "finds nothing";
+      c.expect_within(op, op.out, [allowed](const Element&) { return allowed; });
+    }
+  }
+}
+
 class LatentAttentionFormatTest : public ::testing::TestWithParam<DType> {
  protected:
   // A width of whole blocks.
@@ -259,12 +328,46 @@ TEST_P(LatentAttentionFormatTest, MatchesTheReferenceBeyondOneTask) {
   }
 }
 
+// Prompts that matrix units expand: the first rows of a sequence, behind cached ones, more than a
+// task has, more than a task of products has positions; heads of widths that tiles do not divide.
+TEST_P(LatentAttentionFormatTest, MatchesTheReferenceForPromptsOverAHalfCache) {
+  for (const bool split : {false, true}) {
+    for (const auto& [cached, rows] : {std::pair{0, 9}, {0, 64}, {0, 300}, {70, 40}, {130, 130}}) {
+      for (const std::int64_t turned : {16, 8}) {
+        SCOPED_TRACE("cached " + std::to_string(cached) + ", rows " + std::to_string(rows) +
+                     ", turned " + std::to_string(turned) + (split ? ", split" : ""));
+        OpCase c({{cached, rows}});
+        c.types = {DType::F16, DType::F16};
+        expect_latent(c, {3, block(), split ? block() : 48, turned, 32}, split, cached + rows,
+                      GetParam());
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, LatentAttentionFormatTest, ::testing::ValuesIn(all_formats()),
                          format_name);
 
 TEST(LatentAttentionTest, KeepsSequencesApart) {
   OpCase c({{300, 2}, {0, 5}, {65, 1}});
   expect_latent(c, {}, false, 302);
+}
+
+// Prompts of two sequences beside a token of a third, expanded; and the same where the cache is so
+// long that making its keys and values would cost more than they save.
+TEST(LatentAttentionTest, KeepsSequencesOfPromptsApart) {
+  for (const std::int64_t cached : {10, 900}) {
+    for (const bool split : {false, true}) {
+      for (const DType type : kCacheTypes) {
+        SCOPED_TRACE("cached " + std::to_string(cached) + ", " + std::string(to_string(type)) +
+                     (split ? ", split" : ""));
+        OpCase c({{cached, 20}, {0, 65}, {65, 1}});
+        c.types = {type, type};
+        expect_latent(c, {.heads = 2, .latent = 256, .plain = 64, .turned = 32, .value = 48}, split,
+                      cached + 20, DType::Q8_0);
+      }
+    }
+  }
 }
 
 // The store rounds a latent and its turned columns as one row, the same bits on every device.

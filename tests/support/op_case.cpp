@@ -103,12 +103,13 @@ WeightOperand OpCase::all_experts(TensorId id) const {
 }
 
 TensorId OpCase::tensor_of(std::vector<float> data, std::int64_t columns, std::int64_t rows,
-                           std::int64_t experts) {
+                           std::int64_t experts, DType type) {
   Tensor tensor;
+  tensor.type = type;
   tensor.columns = columns;
   tensor.rows = rows;
   tensor.experts = experts;
-  return add_tensor(tensor, encode(DType::F32, data));
+  return add_tensor(tensor, encode(type, data));
 }
 
 WeightOperand OpCase::vector_of(std::vector<float> data) {

@@ -72,9 +72,9 @@ class OpCase {
   WeightOperand vector(std::int64_t size, double mean = 0.0);
 
   WeightOperand vector_of(std::vector<float> data);
-  /// An F32 tensor of [experts, rows, columns] with this data.
+  /// A tensor of [experts, rows, columns] with this data, encoded in the type.
   TensorId tensor_of(std::vector<float> data, std::int64_t columns, std::int64_t rows,
-                     std::int64_t experts = 1);
+                     std::int64_t experts = 1, DType type = DType::F32);
 
   StateId state(std::int64_t kv_head_count, std::int64_t key_size, std::int64_t value_size);
   StateId latent_state(std::int64_t latent_size, std::int64_t turned_size);

@@ -349,6 +349,25 @@ TEST_P(CpuKernels, TransposedProductsAreThoseOfTheDecodedWeights) {
   }
 }
 
+TEST_P(CpuKernels, HalvesAreRoundedAsTheCodecRounds) {
+  for (std::int64_t count = 1; count <= 70; ++count) {
+    auto x = random_floats(count);
+    const float awkward[] = {1e30F,   -70000.0F, 65519.0F, 65520.0F, 1e-7F, -INFINITY, 1e-30F,
+                             2049.0F, 0.0F,      -0.0F,    INFINITY, 3e-8F, 6.1e-5F};
+    for (std::size_t i = 0; i < x.size() && i < std::size(awkward); ++i) x[i] = awkward[i];
+    Guarded<std::uint16_t> out(count);
+    table().store_halves(x.data(), count, out.data());
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float value = x[static_cast<std::size_t>(i)];
+      EXPECT_EQ(out[i], quant::to_f16_saturating(value)) << value;
+    }
+  }
+  const std::vector<float> nan(20, std::nanf(""));
+  std::vector<std::uint16_t> out(20);
+  table().store_halves(nan.data(), 20, out.data());
+  for (const std::uint16_t half : out) EXPECT_TRUE(std::isnan(quant::from_f16(half)));
+}
+
 TEST_P(CpuKernels, ElementwiseLoopsStayInTheirRange) {
   for (std::int64_t count = 1; count <= 70; ++count) {
     const auto x = random_floats(count);
