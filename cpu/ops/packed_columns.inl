@@ -26,7 +26,7 @@ inline __attribute__((always_inline)) void add_columns(const typename P::Scales&
     const Floats scale = scales.template scale<kSpan>(g);
     // Exact: a format has an offset or a min, and the offset times an 11-bit scale fits a float.
     Floats shift = scale * static_cast<float>(P::kOffset);
-    if constexpr (P::kHasMin) shift = scales.min(g);
+    if constexpr (P::kHasMin) shift = scales.template min<kSpan>(g);
     unrolled<8 / kSpans>([&](auto number) __attribute__((always_inline)) {
       constexpr int j = kSpan * 8 / kSpans + decltype(number)::kValue;
       const auto codes = (Ints)P::template code<j>(group, part);

@@ -57,10 +57,18 @@ inline void packed_rows(const FewRows& task, const float* const (&in)[kRows]) {
               totals[m][part] += to_floats(sums[m].total()) * (scale * in[m][scales_at + at]);
             }
           });
-          if constexpr (P::kHasMin) {
-            const Floats min = scales.min(g);
+          if constexpr (P::kHasMin && kSpans == 1) {
+            const Floats min = scales.template min<0>(g);
             for (int m = 0; m < kRows; ++m) {
               totals[m][part] -= min * in[m][scaled_sums_at + at];
+            }
+          } else if constexpr (P::kHasMin) {
+            const Floats min0 = scales.template min<0>(g);
+            const Floats min1 = scales.template min<1>(g);
+            for (int m = 0; m < kRows; ++m) {
+              const auto* s = reinterpret_cast<const std::int32_t*>(in[m] + sums_at + 2 * at);
+              const Floats mins = min0 * static_cast<float>(s[0]) + min1 * static_cast<float>(s[1]);
+              totals[m][part] -= mins * in[m][scales_at + at];
             }
           }
         }

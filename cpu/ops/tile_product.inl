@@ -36,11 +36,11 @@ inline void decode_packed_tiles(const WeightRows& rows, std::int64_t first, std:
     const typename P::Scales scales(block, 0);
     for (int g = 0; g < kGroups; ++g, out += kTileHalves) {
       const std::byte* group = packed_group<P>(block, g);
-      const Floats min = scales.min(g);
       unrolled<kSpans>([&](auto span) __attribute__((always_inline)) {
         constexpr int kSpan = decltype(span)::kValue;
         const Floats scale = scales.template scale<kSpan>(g);
-        const Floats shift = scale * static_cast<float>(256 + P::kOffset) + min;
+        const Floats shift =
+            scale * static_cast<float>(256 + P::kOffset) + scales.template min<kSpan>(g);
         unrolled<8 / kSpans>([&](auto number) __attribute__((always_inline)) {
           constexpr int j = kSpan * 8 / kSpans + decltype(number)::kValue;
           const auto codes = (__m512i)P::template code<j>(group, 0);

@@ -2,10 +2,10 @@
 //
 //   kBlockColumns                columns of a block
 //   kHeaderBytes, kGroupBytes    of 16 rows: a block's header, then every 32 columns
-//   kScaleSpan, kHasMin          columns that share a scale; whether something is subtracted
+//   kScaleSpan, kHasMin          columns that share a scale and a min; whether there are mins
 //   kOffset                      code - kOffset is the integer that the scale multiplies
 //   code<j>(group, part)         unsigned codes of columns 4j.. of the rows of vector `part`
-//   Scales(block, part)          the block's scales: .scale<half>(g), .min(g), one row per lane
+//   Scales(block, part)          of a block: .scale<half>(g), .min<half>(g), one row per lane
 //   read, write                  one row's codes of 32 columns, from and to a group
 //   read_header, write_header    one row's header
 //   file_codes, set_file_codes   the codes of the file's block
@@ -124,6 +124,7 @@ struct PackedScaleMins : NibbleGroups<kHigh> {
       return d * to_floats((widen_unsigned(packed + 16 * (g + 4)) & 15) |
                            (widen_unsigned(packed + 16 * (g - 4)) >> 6 << 4));
     }
+    template <int kHalf>
     Floats min(int g) const {
       if (g < 4) return dmin * to_floats(widen_unsigned(packed + 16 * (g + 4)) & 63);
       return dmin * to_floats((widen_unsigned(packed + 16 * (g + 4)) >> 4) |
@@ -191,6 +192,7 @@ struct Packed<quant::Q6_K> : NibbleGroups<2> {
     Floats scale(int g) const {
       return d * to_floats(widen_signed(packed + 16 * (2 * g + kHalf)));
     }
+    template <int kHalf>
     Floats min(int) const { return Floats{}; }
     Floats d;
     const std::byte* packed;
@@ -250,6 +252,7 @@ struct OneScale {
     Floats scale(int) const {
       return d;
     }
+    template <int kHalf>
     Floats min(int) const { return Floats{}; }
     Floats d;
   };
@@ -275,6 +278,7 @@ struct ScaleAndMin {
     Floats scale(int) const {
       return d;
     }
+    template <int kHalf>
     Floats min(int) const { return -m; }
     Floats d;
     Floats m;
@@ -403,6 +407,7 @@ struct Packed<quant::MXFP4> : SplitNibbles<quant::MXFP4, 0>, TableGroups<kShifte
     Floats scale(int) const {
       return d;
     }
+    template <int kHalf>
     Floats min(int) const { return Floats{}; }
     Floats d;
   };
