@@ -9,215 +9,13 @@
 //   read, write                  one row's codes of 32 columns, from and to a group
 //   read_header, write_header    one row's header
 //   file_codes, set_file_codes   the codes of the file's block
-#include "cpu/quant/packed.hpp"
-#include "cpu/quant/seam.hpp"
-#include "cpu/targets/simd.hpp"
-#include "cpu/targets/target.hpp"
+#include "cpu/quant/packed_256.inl"
+#include "cpu/quant/packed_parts.inl"
 
 #ifndef INGOT_CPU_PACKED_INL
 #define INGOT_CPU_PACKED_INL
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
-
-/// Formats that keep the file's order.
-template <class Format>
-struct Packed {
-  static constexpr bool kExists = false;
-};
-
-/// f16 of the rows of vector `part`. A NaN becomes the common one, whose rounding to bf16 by
-/// addition stays a NaN.
-inline Floats load_halves(const std::byte* rows, int part) {
-  const std::byte* from = rows + 2 * kLanes * part;
-#if defined(__AVX512F__)
-  const Floats v =
-      (Floats)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-#elif defined(__AVX2__)
-  const Floats v = (Floats)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-#else
-  Floats v;
-  for (int i = 0; i < kLanes; ++i) {
-    std::uint16_t half;
-    __builtin_memcpy(&half, from + 2 * i, sizeof half);
-    v[i] = quant::from_f16(half);
-  }
-#endif
-  return v == v ? v : broadcast(__builtin_nanf(""));
-}
-
-/// Codes of four bits and kHigh more, 32 columns of 16 rows at a time.
-template <int kHigh>
-struct NibbleGroups {
-  static constexpr int kGroupBytes = 256 + 64 * kHigh;
-
-  template <int j>
-  static Bytes code(const std::byte* group, int part) {
-    const std::byte* lanes = group + kVectorBytes * part;
-    const Bytes both = load_as<Bytes>(lanes + 64 * (j % 4));
-    const Bytes low = j < 4 ? both & 15 : (Bytes)((UnsignedShorts)both >> 4) & 15;
-    if constexpr (kHigh == 0) {
-      return low;
-    } else {
-      constexpr int kPerByte = 8 / kHigh;
-      constexpr int kBit = kHigh * (j % kPerByte);
-      constexpr std::uint8_t kMask = ((1 << kHigh) - 1) << 4;
-      const auto bits = load_as<UnsignedShorts>(lanes + 256 + 64 * (j / kPerByte));
-      const auto placed = (Bytes)(kBit < 4 ? bits << (4 - kBit < 0 ? 0 : 4 - kBit)
-                                           : bits >> (kBit - 4 < 0 ? 0 : kBit - 4));
-      return low | (placed & kMask);
-    }
-  }
-
-  static void write(const std::uint8_t* codes, int row, std::byte* group) {
-    each_byte(row, [&](int j, int column, int at) {
-      or_into(group[64 * (j % 4) + at], (codes[column] & 15) << (j < 4 ? 0 : 4));
-      if constexpr (kHigh > 0) {
-        constexpr int kPerByte = 8 / kHigh;
-        or_into(group[256 + 64 * (j / kPerByte) + at],
-                codes[column] >> 4 << (kHigh * (j % kPerByte)));
-      }
-    });
-  }
-
-  static void read(const std::byte* group, int row, std::uint8_t* codes) {
-    each_byte(row, [&](int j, int column, int at) {
-      int code = (static_cast<int>(group[64 * (j % 4) + at]) >> (j < 4 ? 0 : 4)) & 15;
-      if constexpr (kHigh > 0) {
-        constexpr int kPerByte = 8 / kHigh;
-        const int bits = static_cast<int>(group[256 + 64 * (j / kPerByte) + at]);
-        code |= ((bits >> (kHigh * (j % kPerByte))) & ((1 << kHigh) - 1)) << 4;
-      }
-      codes[column] = static_cast<std::uint8_t>(code);
-    });
-  }
-
- private:
-  template <class Body>
-  static void each_byte(int row, Body&& body) {
-    for (int j = 0; j < 8; ++j) {
-      for (int b = 0; b < 4; ++b) body(j, 4 * j + byte_column(b), 4 * row + b);
-    }
-  }
-  static void or_into(std::byte& byte, int bits) { byte |= static_cast<std::byte>(bits); }
-};
-
-/// Scales and mins of Q4_K and Q5_K: d, dmin, then the 12 bytes of ScaleMins, each of 16 rows.
-template <class Format, int kHigh>
-struct PackedScaleMins : NibbleGroups<kHigh> {
-  using Block = typename Format::Block;
-  static constexpr bool kExists = true;
-  static constexpr int kBlockColumns = 256;
-  static constexpr int kHeaderBytes = 32 + 32 + 12 * 16;
-  static constexpr int kOffset = 0;
-  static constexpr bool kHasMin = true;
-  static constexpr int kScaleSpan = 32;
-
-  struct Scales {
-    Scales(const std::byte* block, int part)
-        : d(load_halves(block, part)),
-          dmin(load_halves(block + 32, part)),
-          packed(block + 64 + kLanes * part) {}
-
-    template <int kHalf>
-    Floats scale(int g) const {
-      if (g < 4) return d * to_floats(widen_unsigned(packed + 16 * g) & 63);
-      return d * to_floats((widen_unsigned(packed + 16 * (g + 4)) & 15) |
-                           (widen_unsigned(packed + 16 * (g - 4)) >> 6 << 4));
-    }
-    template <int kHalf>
-    Floats min(int g) const {
-      if (g < 4) return dmin * to_floats(widen_unsigned(packed + 16 * (g + 4)) & 63);
-      return dmin * to_floats((widen_unsigned(packed + 16 * (g + 4)) >> 4) |
-                              (widen_unsigned(packed + 16 * g) >> 6 << 4));
-    }
-
-    Floats d;
-    Floats dmin;
-    const std::byte* packed;
-  };
-
-  static void write_header(const Block& in, int row, std::byte* header) {
-    __builtin_memcpy(header + 2 * row, &in.d, 2);
-    __builtin_memcpy(header + 32 + 2 * row, &in.dmin, 2);
-    for (int t = 0; t < 12; ++t)
-      header[64 + 16 * t + row] = static_cast<std::byte>(in.scales.bytes[t]);
-  }
-  static void read_header(const std::byte* header, int row, Block& out) {
-    __builtin_memcpy(&out.d, header + 2 * row, 2);
-    __builtin_memcpy(&out.dmin, header + 32 + 2 * row, 2);
-    for (int t = 0; t < 12; ++t)
-      out.scales.bytes[t] = static_cast<std::uint8_t>(header[64 + 16 * t + row]);
-  }
-};
-
-template <>
-struct Packed<quant::Q4_K> : PackedScaleMins<quant::Q4_K, 0> {
-  static void file_codes(const Block& in, std::uint8_t* codes) {
-    for (int c = 0; c < 256; ++c)
-      codes[c] = static_cast<std::uint8_t>(quant::paired_nibble(in.codes, c / 32, c % 32));
-  }
-  static void set_file_codes(const std::uint8_t* codes, Block& out) {
-    quant::pack_paired_nibbles(codes, out.codes);
-  }
-};
-
-template <>
-struct Packed<quant::Q5_K> : PackedScaleMins<quant::Q5_K, 1> {
-  static void file_codes(const Block& in, std::uint8_t* codes) {
-    for (int c = 0; c < 256; ++c) {
-      codes[c] = static_cast<std::uint8_t>(quant::paired_nibble(in.low, c / 32, c % 32) |
-                                           (quant::plane_bit(in.high, c / 32, c % 32) << 4));
-    }
-  }
-  static void set_file_codes(const std::uint8_t* codes, Block& out) {
-    quant::pack_plane_bits(codes, 4, out.high);
-    quant::pack_paired_nibbles(codes, out.low);
-  }
-};
-
-template <>
-struct Packed<quant::Q6_K> : NibbleGroups<2> {
-  using Block = quant::Q6_K::Block;
-  static constexpr bool kExists = true;
-  static constexpr int kBlockColumns = 256;
-  static constexpr int kHeaderBytes = 32 + 16 * 16;
-  static constexpr int kOffset = 32;
-  static constexpr bool kHasMin = false;
-  static constexpr int kScaleSpan = 16;
-
-  struct Scales {
-    Scales(const std::byte* block, int part)
-        : d(load_halves(block, part)), packed(block + 32 + kLanes * part) {}
-    template <int kHalf>
-    Floats scale(int g) const {
-      return d * to_floats(widen_signed(packed + 16 * (2 * g + kHalf)));
-    }
-    template <int kHalf>
-    Floats min(int) const { return Floats{}; }
-    Floats d;
-    const std::byte* packed;
-  };
-
-  static void write_header(const Block& in, int row, std::byte* header) {
-    __builtin_memcpy(header + 2 * row, &in.d, 2);
-    for (int s = 0; s < 16; ++s) header[32 + 16 * s + row] = static_cast<std::byte>(in.scales[s]);
-  }
-  static void read_header(const std::byte* header, int row, Block& out) {
-    __builtin_memcpy(&out.d, header + 2 * row, 2);
-    for (int s = 0; s < 16; ++s)
-      out.scales[s] = static_cast<std::int8_t>(header[32 + 16 * s + row]);
-  }
-  static void file_codes(const Block& in, std::uint8_t* codes) {
-    for (int g = 0; g < 8; ++g) {
-      quant::Lanes32 lanes;
-      quant::Q6_K::lanes(in, g, lanes);
-      for (int i = 0; i < 32; ++i) codes[32 * g + i] = static_cast<std::uint8_t>(lanes.q[i] + 32);
-    }
-  }
-  static void set_file_codes(const std::uint8_t* codes, Block& out) {
-    quant::Q6_K::set_codes(codes, out);
-  }
-};
 
 /// Blocks of 32 columns of split nibbles (and a fifth bit): file codes to and fro.
 template <class Format, int kHigh>
@@ -253,15 +51,17 @@ struct OneScale {
       return d;
     }
     template <int kHalf>
-    Floats min(int) const { return Floats{}; }
+    Floats min(int) const {
+      return Floats{};
+    }
     Floats d;
   };
 
   static void write_header(const Block& in, int row, std::byte* header) {
-    __builtin_memcpy(header + 2 * row, &in.d, 2);
+    write_half(in.d, row, header);
   }
   static void read_header(const std::byte* header, int row, Block& out) {
-    __builtin_memcpy(&out.d, header + 2 * row, 2);
+    out.d = read_half(header, row);
   }
 };
 
@@ -279,18 +79,20 @@ struct ScaleAndMin {
       return d;
     }
     template <int kHalf>
-    Floats min(int) const { return -m; }
+    Floats min(int) const {
+      return -m;
+    }
     Floats d;
     Floats m;
   };
 
   static void write_header(const Block& in, int row, std::byte* header) {
-    __builtin_memcpy(header + 2 * row, &in.d, 2);
-    __builtin_memcpy(header + 32 + 2 * row, &in.m, 2);
+    write_half(in.d, row, header);
+    write_half(in.m, row, header + 32);
   }
   static void read_header(const std::byte* header, int row, Block& out) {
-    __builtin_memcpy(&out.d, header + 2 * row, 2);
-    __builtin_memcpy(&out.m, header + 32 + 2 * row, 2);
+    out.d = read_half(header, row);
+    out.m = read_half(header + 32, row);
   }
 };
 
@@ -319,66 +121,19 @@ struct Packed<quant::Q5_1>
 };
 
 template <>
-struct Packed<quant::Q8_0> : OneScale<quant::Q8_0::Block> {
+struct Packed<quant::Q8_0> : CodeGroups<8, 0>, OneScale<quant::Q8_0::Block> {
   using Block = quant::Q8_0::Block;
   static constexpr bool kExists = true;
   static constexpr int kBlockColumns = 32;
-  static constexpr int kGroupBytes = 512;
   static constexpr int kOffset = 128;
   static constexpr int kScaleSpan = 32;
 
-  template <int j>
-  static Bytes code(const std::byte* group, int part) {
-    return load_as<Bytes>(group + 64 * j + kVectorBytes * part);
-  }
-
-  static void write(const std::uint8_t* codes, int row, std::byte* group) {
-    for (int i = 0; i < 32; ++i)
-      group[64 * (i / 4) + 4 * row + i % 4] =
-          static_cast<std::byte>(codes[i / 4 * 4 + byte_column(i % 4)]);
-  }
-  static void read(const std::byte* group, int row, std::uint8_t* codes) {
-    for (int i = 0; i < 32; ++i)
-      codes[i / 4 * 4 + byte_column(i % 4)] =
-          static_cast<std::uint8_t>(group[64 * (i / 4) + 4 * row + i % 4]);
-  }
   // Signed bytes with the sign bit turned over are the unsigned code.
   static void file_codes(const Block& in, std::uint8_t* codes) {
     for (int i = 0; i < 32; ++i) codes[i] = static_cast<std::uint8_t>(in.q[i] ^ 0x80);
   }
   static void set_file_codes(const std::uint8_t* codes, Block& out) {
     for (int i = 0; i < 32; ++i) out.q[i] = static_cast<std::int8_t>(codes[i] ^ 0x80);
-  }
-};
-
-/// Nibbles that name one of sixteen integers; `kShift` makes them unsigned.
-template <int kShift>
-struct CodeTable {
-  std::uint8_t value[16] = {};
-  constexpr explicit CodeTable(const std::int8_t (&integers)[16]) {
-    for (int i = 0; i < 16; ++i) value[i] = static_cast<std::uint8_t>(integers[i] + kShift);
-  }
-};
-inline constexpr CodeTable<12> kShiftedFloat4(quant::MXFP4::kDoubled);
-inline constexpr CodeTable<127> kShiftedIq4(quant::kIq4Values);
-
-template <const auto& kTable>
-struct TableGroups : NibbleGroups<0> {
-  template <int j>
-  static Bytes code(const std::byte* group, int part) {
-    const Bytes index = NibbleGroups<0>::code<j>(group, part);
-#if defined(__AVX2__)
-    const __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kTable.value));
-#if defined(__AVX512BW__)
-    return (Bytes)_mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), (__m512i)index);
-#else
-    return (Bytes)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), (__m256i)index);
-#endif
-#else
-    Bytes out;
-    for (int i = 0; i < kVectorBytes; ++i) out[i] = kTable.value[index[i]];
-    return out;
-#endif
   }
 };
 
@@ -408,7 +163,9 @@ struct Packed<quant::MXFP4> : SplitNibbles<quant::MXFP4, 0>, TableGroups<kShifte
       return d;
     }
     template <int kHalf>
-    Floats min(int) const { return Floats{}; }
+    Floats min(int) const {
+      return Floats{};
+    }
     Floats d;
   };
 

@@ -54,9 +54,21 @@ inline double largest_of(std::span<const float> x) {
   return largest;
 }
 
+// What 32 columns add to a sum of integer products: one term per scale, and one for the mins.
+inline double terms_per_group(DType type) {
+  return quant::visit_format(type, [](auto format) {
+    using Format = decltype(format);
+    if constexpr (Format::kIntegerGrid) {
+      return 32.0 / Format::kScaleSpan + (Format::kHasMin ? 1 : 0);
+    } else {
+      return 0.0;
+    }
+  });
+}
+
 // docs/numerics.md, per path of the CPU. `x` is an activation row, `w` the decoded weights.
-inline double error_of(cpu::Path path, std::span<const float> x, const std::vector<float>& w,
-                       const std::vector<Column>& columns) {
+inline double error_of(DType type, cpu::Path path, std::span<const float> x,
+                       const std::vector<float>& w, const std::vector<Column>& columns) {
   const auto count = static_cast<double>(x.size());
   // Quantized activations are off by half a step of their block, and a little for the roundings of
   // x * largest / (largest magnitude) and of the scale.
@@ -86,13 +98,13 @@ inline double error_of(cpu::Path path, std::span<const float> x, const std::vect
     }
   }
   // Roundings that one product goes through on its way into the sum:
-  //   quantized: K / 32 groups follow each other; an integer sum's conversion, its scale, a group's
-  //              two halves, the lanes, the mins and the bias add 9;
+  //   quantized: the terms of K / 32 groups follow each other; an integer sum's conversion, its
+  //              scale, the sum of two mins, the lanes and the bias add 9;
   //   tiles:     every sum of pairs, at worst one after the other;
   //   f32:       K / 4 at most within a panel of 512 columns, panels one after the other, and 8 for
   //              product, lanes, remainder and bias.
   double roundings = std::min(count, 512.0) / 4 + count / 512 + 8;
-  if (path == cpu::Path::integers) roundings = count / 32 + 9;
+  if (path == cpu::Path::integers) roundings = count / 32 * terms_per_group(type) + 9;
   if (path == cpu::Path::tiles) roundings = count + 2;
   return rounding + roundings * kUnit * sum;
 }
@@ -118,7 +130,7 @@ inline double product_bound(DType type, std::int64_t rows, std::span<const float
   const cpu::KernelTable& table = cpu::select_target();
   const cpu::Path path = cpu::path_of(table, table.format(type), rows);
   // The decoded weight's own rounding (scale * q - min, once) and the reference's to f32.
-  return error_of(path, x, weight.decoded, weight.columns) + 2 * kUnit * std::abs(expected);
+  return error_of(type, path, x, weight.decoded, weight.columns) + 2 * kUnit * std::abs(expected);
 }
 
 }  // namespace ingot::test
