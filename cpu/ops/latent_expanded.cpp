@@ -10,12 +10,13 @@
 namespace ingot::cpu {
 namespace {
 
-/// Keys and values of so many bytes are held at most; steps that see more positions are absorbed.
-constexpr std::int64_t kMostBytes = std::int64_t{64} << 20;
+/// Keys and values of so many bytes are held at most; steps that see more positions are absorbed,
+/// which at 4,096 of them takes twice as long.
+constexpr std::int64_t kMostBytes = std::int64_t{256} << 20;
 
-/// Positions per task of products: their latents in tiles, 256 KiB in DeepSeek's models, stay in
-/// the second-level cache for all heads.
-constexpr std::int64_t kPositionsPerTask = 256;
+/// Positions per task of products: their latents in tiles, at most 512 KiB in DeepSeek's models,
+/// stay in the second-level cache for all heads.
+constexpr std::int64_t kPositionsPerTask = kTileActivationRows;
 
 /// Rows per task of attention, of one head: as many queries as a task of grouped heads has.
 constexpr std::int64_t kRowsPerTask = kQueryRows * kQueryHeads;

@@ -24,7 +24,8 @@ inline __attribute__((always_inline)) void add_columns(const typename P::Scales&
   unrolled<kSpans>([&](auto span) __attribute__((always_inline)) {
     constexpr int kSpan = decltype(span)::kValue;
     const Floats scale = scales.template scale<kSpan>(g);
-    // Exact: a format has an offset or a min, and the offset times an 11-bit scale fits a float.
+    // Exact: a format has an offset or a min, and the offset (at most 7 bits, or a power of two)
+    // times the scale (at most 17 bits) fits a float.
     Floats shift = scale * static_cast<float>(P::kOffset);
     if constexpr (P::kHasMin) shift = scales.template min<kSpan>(g);
     unrolled<8 / kSpans>([&](auto number) __attribute__((always_inline)) {
