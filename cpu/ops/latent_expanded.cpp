@@ -125,6 +125,7 @@ class ProjectKernel final : public Kernel {
     product.rows = count;
     product.prepared = step.shared;
     product.out_stride = weight.rows;
+    product.reused = true;
     const std::int64_t step_rows = task_shape(Path::tiles, weight).weight_rows;
     for (std::int64_t n = 0; n < weight.rows; n += step_rows) {
       product.weight = slice(weight, n, std::min(step_rows, weight.rows - n));

@@ -123,12 +123,12 @@ class ProductKernel final : public Kernel {
     Tasks(const ProductKernel& kernel, const Part& part, std::int64_t rows)
         : path(path_of(*kernel.shared_.table, *part.weight.format, rows)),
           shape(task_shape(path, part.weight)),
-          row_blocks(divide_up(rows, shape.rows)),
-          count(divide_up(part.weight.rows, shape.weight_rows) * row_blocks),
+          weight_blocks(divide_up(part.weight.rows, shape.weight_rows)),
+          count(weight_blocks * divide_up(rows, shape.rows)),
           one_stream(rows <= kFewRows && path == Path::integers) {}
     Path path;
     TaskShape shape;
-    std::int64_t row_blocks;
+    std::int64_t weight_blocks;  ///< all of them before the next rows, which stay in the cache
     std::int64_t count;
     bool one_stream;  // neighbours are one product over more weight rows
   };
@@ -136,8 +136,8 @@ class ProductKernel final : public Kernel {
   void multiply_part(const StepContext& step, float* worker_space, const Part& part,
                      const Tasks& tasks, std::int64_t task, std::int64_t count) const noexcept {
     const ActivationRows in = shared_.activations(step);
-    const std::int64_t first = task / tasks.row_blocks * tasks.shape.weight_rows;
-    const std::int64_t row = task % tasks.row_blocks * tasks.shape.rows;
+    const std::int64_t first = task % tasks.weight_blocks * tasks.shape.weight_rows;
+    const std::int64_t row = task / tasks.weight_blocks * tasks.shape.rows;
     const std::int64_t weight_rows =
         std::min(count * tasks.shape.weight_rows, part.weight.rows - first);
     Product product;

@@ -97,6 +97,7 @@ void multiply_tiles(const KernelTable& table, const Product& task, float* work) 
           .bias = part.bias,
           .out = part.out,
           .out_stride = part.out_stride,
+          .reused = part.reused,
           .work = work});
   };
   const std::int64_t packed = task.weight.packed_rows;
@@ -136,7 +137,7 @@ std::int64_t prepared_floats(Path path, std::int64_t rows, std::int64_t columns)
 }
 
 std::int64_t prepared_rows(Path path) {
-  return path == Path::tiles ? 32 : 1;
+  return path == Path::tiles ? 16 : 1;
 }
 
 void prepare(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t block,
@@ -171,7 +172,9 @@ TaskShape task_shape(Path path, const WeightRows& weight) {
 
 std::int64_t product_work_floats(Path path) {
   constexpr std::int64_t kPanel = kPanelRows * kPanelColumns;
-  return path == Path::tiles ? std::max(kTileWork, kPanel) : path == Path::integers ? 0 : kPanel;
+  return path == Path::tiles      ? std::max(kTileWorkFloats, kPanel)
+         : path == Path::integers ? 0
+                                  : kPanel;
 }
 
 std::int64_t product_work_floats(const KernelTable& table, const FormatKernels& format) {

@@ -55,6 +55,7 @@ struct Product {
   const float* bias = nullptr;  ///< [weight.rows] or null
   float* out = nullptr;         ///< first row of the task, first weight row
   std::int64_t out_stride = 0;
+  bool reused = false;  ///< `out` is read by the caller, not by a later kernel
 };
 
 void multiply(const KernelTable& table, const Product& task, float* work);

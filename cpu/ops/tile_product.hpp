@@ -8,29 +8,30 @@
 
 namespace ingot::cpu {
 
-/// Weight rows of a task: 8 tiles, an even share of a matrix even when that is small.
-inline constexpr std::int64_t kTileWeightRows = 128;
+/// Weight rows and activation rows of a task. Its activations are read again for every 32 weight
+/// rows: 256 rows of a slab are at most 1 MiB, which the second-level cache keeps.
+inline constexpr std::int64_t kTileWeightRows = 256;
+inline constexpr std::int64_t kTileActivationRows = 256;
 
-/// Activation rows of a task: what its sums are kept for, 256 KiB.
-inline constexpr std::int64_t kTileActivationRows = 512;
+/// Weight rows decoded at a time, and at most as many columns: a stripe and a slab.
+inline constexpr std::int64_t kStripeRows = 32;
+inline constexpr std::int64_t kSlabColumns = 2048;
 
-/// Weight rows and columns decoded at a time: a panel of 32 KiB bf16 stays in the first-level cache
-/// while all rows of activations go past it.
-inline constexpr std::int64_t kTilePanelRows = 64;
-inline constexpr std::int64_t kTilePanelColumns = 256;
+/// Columns that a format in the file's order decodes at a time.
+inline constexpr std::int64_t kFileColumns = 256;
 
-/// Activations that lie in tiles: [pair of 16 rows][32 columns][2][16 rows][32 columns] bf16, rows
-/// that are missing zero. Halves that `rows` rows take:
+/// Activations that lie in tiles: [16 rows][32 columns][16 rows][32 columns] bf16, rows that are
+/// missing zero. Halves that `rows` rows take:
 constexpr std::int64_t tile_halves(std::int64_t rows, std::int64_t columns) {
-  return (rows + 31) / 32 * 32 * columns;
+  return (rows + 15) / 16 * 16 * columns;
 }
 
-/// Fills one pair.
+/// Fills one tile per 32 columns.
 struct PackTiles {
   const float* in = nullptr;
   std::int64_t in_stride = 0;
   const std::int32_t* index = nullptr;  ///< row r is index[r] of `in`; null: r
-  std::int64_t rows = 0;                ///< at most 32
+  std::int64_t rows = 0;                ///< at most 16
   std::int64_t columns = 0;             ///< a multiple of 32
   std::uint16_t* out = nullptr;
 };
@@ -42,12 +43,14 @@ struct TileProduct {
   const float* bias = nullptr;
   float* out = nullptr;
   std::int64_t out_stride = 0;
-  float* work = nullptr;  ///< kTileWork of the worker, on a cache line
+  bool reused = false;    ///< `out` is read by this task's caller, from the cache
+  float* work = nullptr;  ///< kTileWorkFloats of the worker, on a cache line
 };
 
-/// Floats: sums, a panel, and a decoded stripe of a format in the file's order.
-inline constexpr std::int64_t kTileWork = kTileActivationRows * kTileWeightRows +
-                                          kTilePanelRows * kTilePanelColumns / 2 +
-                                          16 * kTilePanelColumns;
+/// Floats: sums between slabs, two stripes of bf16, columns of a format in the file's order, twice
+/// 32 x 32 finished sums, a tile that nobody reads.
+inline constexpr std::int64_t kTileWorkFloats = kTileActivationRows * kTileWeightRows +
+                                                kStripeRows * kSlabColumns + 16 * kFileColumns +
+                                                2 * 1024 + 256;
 
 }  // namespace ingot::cpu
