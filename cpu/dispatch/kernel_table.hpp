@@ -38,6 +38,9 @@ struct KernelTable {
   bool splits_activations;  ///< QuantizedRow::q are bytes, activations.inl
   void (*quantize_row)(const QuantizeRow&);
   void (*few_rows)(const FewRows&);
+  /// Up to kFewRows rows times F32, F16 or BF16, whose columns are a multiple of 32; `panel` is not
+  /// needed.
+  void (*few_floats)(const ManyRows&);
   void (*many_rows)(const ManyRows&);
 
   /// Loops over interleaved rows; only for formats that have FormatKernels::pack.

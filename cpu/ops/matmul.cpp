@@ -125,7 +125,7 @@ class ProductKernel final : public Kernel {
           shape(task_shape(path, part.weight)),
           weight_blocks(divide_up(part.weight.rows, shape.weight_rows)),
           count(weight_blocks * divide_up(rows, shape.rows)),
-          one_stream(rows <= kFewRows && path == Path::integers) {}
+          one_stream(rows <= kFewRows) {}
     Path path;
     TaskShape shape;
     std::int64_t weight_blocks;  ///< all of them before the next rows, which stay in the cache

@@ -84,7 +84,7 @@ inline constexpr std::int64_t kPanelColumns = 512;
 inline constexpr std::int64_t kPanelRows = 16;
 
 struct ManyRows {
-  WeightRows weight;  ///< at most kPanelRows rows, all interleaved or none
+  WeightRows weight;  ///< at most kPanelRows rows, all interleaved or none (few_floats: any number)
   ActivationRows in;
   std::int64_t first_row = 0;  ///< of `in`
   std::int64_t rows = 0;

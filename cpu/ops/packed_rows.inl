@@ -8,11 +8,6 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-/// How far ahead of its use a weight is asked for: 16 GB/s and 100 ns to memory are 1.6 KB under
-/// way per core. Twice that costs a third of the speed: the lines fill the buffers before their
-/// time.
-inline constexpr std::int64_t kPrefetchBytes = 1536;
-
 /// Sixteen weight rows, the lanes of kParts vectors, times kRows rows.
 template <class P, int kRows>
 inline void packed_rows(const FewRows& task, const float* const (&in)[kRows]) {

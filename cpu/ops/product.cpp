@@ -37,17 +37,24 @@ Product part_of(const Product& task, std::int64_t first, std::int64_t count) {
   return out;
 }
 
+ManyRows in_floats(const Product& task, float* work) {
+  return {.weight = task.weight,
+          .in = task.in,
+          .first_row = task.first_row,
+          .rows = task.rows,
+          .bias = task.bias,
+          .out = task.out,
+          .out_stride = task.out_stride,
+          .panel = work};
+}
+
 void multiply_floats(const KernelTable& table, const Product& task, float* work) {
+  const bool has_lanes = task.weight.format->lanes != nullptr;
+  if (!has_lanes && task.rows <= kFewRows && task.weight.columns % kActivationBlock == 0) {
+    return table.few_floats(in_floats(task, work));
+  }
   for (std::int64_t n = 0; n < task.weight.rows; n += kPanelRows) {
-    const Product part = part_of(task, n, std::min(kPanelRows, task.weight.rows - n));
-    table.many_rows({.weight = part.weight,
-                     .in = part.in,
-                     .first_row = part.first_row,
-                     .rows = part.rows,
-                     .bias = part.bias,
-                     .out = part.out,
-                     .out_stride = part.out_stride,
-                     .panel = work});
+    table.many_rows(in_floats(part_of(task, n, std::min(kPanelRows, task.weight.rows - n)), work));
   }
 }
 

@@ -70,12 +70,16 @@ inline constexpr int kChunkVectors = kRowChunk / kLanes;
 // at(row, chunk, part): elements [kRowChunk * chunk + kLanes * part, ... + kLanes) of a row.
 
 struct F32Row {
+  static constexpr int kBytes = 4;
+
   static Floats at(const std::byte* row, std::int64_t chunk, int part) {
     return load(reinterpret_cast<const float*>(row) + kRowChunk * chunk + kLanes * part);
   }
 };
 
 struct F16Row {
+  static constexpr int kBytes = 2;
+
   static Floats at(const std::byte* row, std::int64_t chunk, int part) {
     const std::byte* from = row + 2 * (kRowChunk * chunk + kLanes * part);
 #if defined(__AVX512F__)
@@ -92,6 +96,8 @@ struct F16Row {
 };
 
 struct BF16Row {
+  static constexpr int kBytes = 2;
+
   static Floats at(const std::byte* row, std::int64_t chunk, int part) {
     const Ints wide = widen_halves(row + 2 * (kRowChunk * chunk + kLanes * part));
     return (Floats)(wide << 16);

@@ -1,5 +1,6 @@
 // The seam over the scalar codecs of quant/, compiled once per target. A target that has a better
 // way for a format specialises Seam<Format> before it includes this file's users.
+#include "cpu/quant/cache_rows.inl"
 #include "cpu/quant/packed.inl"
 #include "cpu/quant/seam.hpp"
 #include "cpu/targets/target.hpp"
@@ -46,6 +47,17 @@ struct Seam {
     if constexpr (kGroup + 1 < kGroups) whole_block<kGroup + 1>(block, out);
   }
 };
+
+/// The codec's bits, a vector at a time.
+template <>
+inline void Seam<quant::F16>::panel(const std::byte* row, std::int64_t columns, float* out) {
+  std::int64_t i = 0;
+  for (; i + kRowChunk <= columns; i += kRowChunk) {
+    for (int part = 0; part < kChunkVectors; ++part)
+      store(out + i + part * kLanes, F16Row::at(row, i / kRowChunk, part));
+  }
+  for (; i < columns; ++i) out[i] = half_at(row + 2 * i);
+}
 
 template <class Format>
 constexpr FormatKernels format_kernels() {

@@ -195,6 +195,11 @@ inline Ints widen_signed(const std::byte* from) {
 #endif
 }
 
+/// How far ahead of its use a weight is asked for: 16 GB/s and 100 ns to memory are 1.6 KB under
+/// way per core. Twice that costs a third of the speed: the lines fill the buffers before their
+/// time.
+inline constexpr std::int64_t kPrefetchBytes = 1536;
+
 /// Brings `lines` cache lines from `from` on nearer; they need not exist.
 inline void prefetch_lines(const void* from, int lines) {
   for (int i = 0; i < lines; ++i) __builtin_prefetch(static_cast<const char*>(from) + 64 * i);

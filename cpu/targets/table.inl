@@ -2,6 +2,7 @@
 #include "cpu/dispatch/targets.hpp"
 #include "cpu/ops/attention.inl"
 #include "cpu/ops/elementwise.inl"
+#include "cpu/ops/float_rows.inl"
 #include "cpu/ops/halves.inl"
 #include "cpu/ops/latent_attention.inl"
 #include "cpu/ops/matmul.inl"
@@ -51,6 +52,7 @@ const KernelTable kTable = {
     .splits_activations = kSplitsActivations,
     .quantize_row = &quantize_row,
     .few_rows = &multiply_few_rows,
+    .few_floats = &multiply_few_floats,
     .many_rows = &multiply_many_rows,
     .packed = &find_packed,
 #if defined(__AMX_BF16__)

@@ -177,6 +177,20 @@ TEST_P(CpuKernels, LanesAndPanelsAgreeWithTheCodec) {
   }
 }
 
+// Subnormals, infinities and NaN too.
+TEST_P(CpuKernels, EveryHalfIsDecodedAsTheCodecDoes) {
+  std::vector<std::uint16_t> halves(65536);
+  std::vector<float> expected(halves.size());
+  for (std::size_t i = 0; i < halves.size(); ++i) {
+    halves[i] = static_cast<std::uint16_t>(i);
+    expected[i] = quant::from_f16(halves[i]);
+  }
+  Guarded<float> panel(65536);
+  table().format(DType::F16).panel(reinterpret_cast<const std::byte*>(halves.data()), 65536 - 5,
+                                   panel.data());
+  EXPECT_EQ(std::memcmp(panel.data(), expected.data(), (65536 - 5) * sizeof(float)), 0);
+}
+
 // Only the named rows and columns of the output are written.
 TEST_P(CpuKernels, ProductsStayInTheirRowsAndColumns) {
   const std::int64_t columns = 256;
