@@ -20,26 +20,54 @@ constexpr int positions_at_once(int queries) {
   return queries == 1 ? kLanes : queries == 2 ? kLanes / 2 : queries <= 4 ? kLanes / 4 : 1;
 }
 
-/// weights[r + q][j] = query r + q times key j, for kQueries queries. `next` are rows that will be
-/// read soon.
+/// scales[j][chunk] of the tile's rows, if they are quantized: a scale is wanted by every vector of
+/// its block and by every group of queries.
+template <class Row>
+inline void load_tile_scales(const CacheTile& tile, float* scales) {
+  if constexpr (Row::kBlockBytes > 0) {
+    const std::int64_t chunks = tile.size / kRowChunk;
+    for (std::int64_t j = 0; j < tile.count; ++j) {
+      load_scales<Row>(tile.row(j), chunks, scales + j * chunks);
+    }
+  }
+}
+
+/// Row::at with the row's scales at hand.
+template <class Row>
+inline Floats cache_vector(const std::byte* row, const float* scales, std::int64_t chunk,
+                           int part) {
+  if constexpr (Row::kBlockBytes > 0) {
+    return Row::codes(row, chunk, part) * scales[chunk];
+  } else {
+    return Row::at(row, chunk, part);
+  }
+}
+
+/// weights[r + q][j] = query r + q times key j, for kQueries queries; work.keys are the scales of
+/// the keys. `next` are rows that will be read soon.
 template <class Row, int kQueries>
 inline void score_in_place(const AttentionWork& work, std::int64_t r, const CacheTile& keys,
                            const CacheTile& next) {
+  const std::int64_t chunks = keys.size / kRowChunk;
   constexpr int kPositions = positions_at_once(kQueries);
   constexpr int kVectors = (kQueries * kPositions + kLanes - 1) / kLanes;
   const float* queries = work.queries + r * work.key_stride;
   float* weights = work.weights + r * kPageTokens;
   for (std::int64_t j = 0; j < keys.count; j += kPositions) {
     const std::byte* rows[kPositions];
+    const float* scales[kPositions];
     for (int t = 0; t < kPositions; ++t) {
       rows[t] = keys.row_within(j + t);
+      scales[t] = work.keys + (j + t < keys.count ? j + t : keys.count - 1) * chunks;
       if (j + t < next.count) prefetch_row(next.row(j + t), next.row_bytes);
     }
     Floats sums[kVectors * kLanes] = {};
-    for (std::int64_t chunk = 0; chunk < keys.size / kRowChunk; ++chunk) {
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
       for (int part = 0; part < kChunkVectors; ++part) {
         Floats key[kPositions];
-        for (int t = 0; t < kPositions; ++t) key[t] = Row::at(rows[t], chunk, part);
+        for (int t = 0; t < kPositions; ++t) {
+          key[t] = cache_vector<Row>(rows[t], scales[t], chunk, part);
+        }
         for (int q = 0; q < kQueries; ++q) {
           const Floats query =
               load(queries + q * work.key_stride + kRowChunk * chunk + kLanes * part);
@@ -57,19 +85,26 @@ inline void score_in_place(const AttentionWork& work, std::int64_t r, const Cach
 }
 
 /// sums[r + q] += sum over positions of weights[r + q][j] * value j, for kVectors vectors of a
-/// chunk.
+/// chunk; work.values are the scales of the values. `next` and the lines behind it will be read
+/// soon, up to `next_end`.
 template <class Row, int kQueries, int kVectors>
 inline void add_columns(const AttentionWork& work, std::int64_t r, const CacheTile& values,
-                        std::int64_t chunk, int part) {
+                        std::int64_t chunk, int part, const std::byte* next,
+                        const std::byte* next_end) {
+  const std::int64_t chunks = values.size / kRowChunk;
+  const float* scales = work.values;
   const float* weights = work.weights + r * kPageTokens;
   float* out = work.sums + r * work.value_stride + kRowChunk * chunk + kLanes * part;
   Floats sums[kQueries][kVectors];
   for (int q = 0; q < kQueries; ++q) {
     for (int v = 0; v < kVectors; ++v) sums[q][v] = load(out + q * work.value_stride + v * kLanes);
   }
-  for (std::int64_t j = 0; j < values.count; ++j) {
+  for (std::int64_t j = 0; j < values.count; ++j, next += 64) {
+    if (next < next_end) __builtin_prefetch(next);
     Floats value[kVectors];
-    for (int v = 0; v < kVectors; ++v) value[v] = Row::at(values.row(j), chunk, part + v);
+    for (int v = 0; v < kVectors; ++v) {
+      value[v] = cache_vector<Row>(values.row(j), scales + j * chunks, chunk, part + v);
+    }
     for (int q = 0; q < kQueries; ++q) {
       for (int v = 0; v < kVectors; ++v) sums[q][v] += value[v] * weights[q * kPageTokens + j];
     }
@@ -80,12 +115,17 @@ inline void add_columns(const AttentionWork& work, std::int64_t r, const CacheTi
 }
 
 template <class Row, int kQueries>
-inline void add_in_place(const AttentionWork& work, std::int64_t r, const CacheTile& values) {
+inline void add_in_place(const AttentionWork& work, std::int64_t r, const CacheTile& values,
+                         const CacheTile& next) {
   // Up to 24 sums of 32 registers, or 8 of 16.
   constexpr int kVectors = kLanes >= 16 ? 2 : 1;
+  // A line with each row: lines that are asked for all at once wait for each other.
+  const std::byte* line = next.rows;
+  const std::byte* end = next.row(next.count);
   for (std::int64_t chunk = 0; chunk < values.size / kRowChunk; ++chunk) {
     for (int part = 0; part < kChunkVectors; part += kVectors) {
-      add_columns<Row, kQueries, kVectors>(work, r, values, chunk, part);
+      add_columns<Row, kQueries, kVectors>(work, r, values, chunk, part, line, end);
+      line += 64 * values.count;
     }
   }
 }
@@ -133,20 +173,32 @@ class AttendInPlace {
     const std::int64_t queries = (tile.end - tile.first) * task_.heads;
     with_cache_row(keys.type, [&](auto row) {
       typedef decltype(row) Row;
+      load_tile_scales<Row>(keys, work_.keys);
       in_query_groups(queries, [&](auto count, std::int64_t r) {
         score_in_place<Row, decltype(count)::kValue>(work_, r0 + r, keys, values);
       });
     });
     update_rows(task_, work_, tile.first, tile.end, tile.begin, tile.count);
+    const CacheTile next = keys_behind(tile);
     with_cache_row(values.type, [&](auto row) {
       typedef decltype(row) Row;
+      load_tile_scales<Row>(values, work_.values);
       in_query_groups(queries, [&](auto count, std::int64_t r) {
-        add_in_place<Row, decltype(count)::kValue>(work_, r0 + r, values);
+        add_in_place<Row, decltype(count)::kValue>(work_, r0 + r, values, next);
       });
     });
   }
 
  private:
+  // The keys that are read next, by this task or the next one: none where the cache ends.
+  CacheTile keys_behind(const TileOfRows& tile) const {
+    const std::int64_t begin = tile.begin + tile.count;
+    std::int64_t count = task_.first_position + task_.rows - begin;
+    if (count > kPageTokens) count = kPageTokens;
+    if (count <= 0 || task_.keys.stored_size % kRowChunk != 0) return {};
+    return cache_tile(task_.keys, task_.pages, begin, count, 0, nullptr);
+  }
+
   const Attend& task_;
   const AttentionWork& work_;
 };

@@ -68,10 +68,12 @@ inline constexpr int kRowChunk = 32;
 inline constexpr int kChunkVectors = kRowChunk / kLanes;
 
 // at(row, chunk, part): elements [kRowChunk * chunk + kLanes * part, ... + kLanes) of a row.
+// kBlockBytes: of a chunk with a scale in front, an f16, which multiplies codes(row, chunk, part);
+// 0: there are no scales.
 
 struct F32Row {
   static constexpr int kBytes = 4;
-
+  static constexpr int kBlockBytes = 0;
   static Floats at(const std::byte* row, std::int64_t chunk, int part) {
     return load(reinterpret_cast<const float*>(row) + kRowChunk * chunk + kLanes * part);
   }
@@ -79,7 +81,7 @@ struct F32Row {
 
 struct F16Row {
   static constexpr int kBytes = 2;
-
+  static constexpr int kBlockBytes = 0;
   static Floats at(const std::byte* row, std::int64_t chunk, int part) {
     const std::byte* from = row + 2 * (kRowChunk * chunk + kLanes * part);
 #if defined(__AVX512F__)
@@ -97,32 +99,53 @@ struct F16Row {
 
 struct BF16Row {
   static constexpr int kBytes = 2;
-
+  static constexpr int kBlockBytes = 0;
   static Floats at(const std::byte* row, std::int64_t chunk, int part) {
     const Ints wide = widen_halves(row + 2 * (kRowChunk * chunk + kLanes * part));
     return (Floats)(wide << 16);
   }
 };
 
-struct Q8Row {
+/// What rows of quantized blocks share.
+template <class Row, int kBytes>
+struct BlockRow {
+  static constexpr int kBlockBytes = kBytes;
   static Floats at(const std::byte* row, std::int64_t chunk, int part) {
-    const std::byte* block = row + 34 * chunk;
-    const std::byte* codes = block + 2 + kLanes * part;
-    const Ints wide = widen_signed_bytes(codes);
-    return to_floats(wide) * half_at(block);
+    return Row::codes(row, chunk, part) * half_at(row + kBytes * chunk);
   }
 };
 
-struct Q4Row {
-  static Floats at(const std::byte* row, std::int64_t chunk, int part) {
-    // Element j of a block lies in the low half of byte j, or the high one of byte j - 16.
-    const std::byte* block = row + 18 * chunk;
-    const std::byte* codes = block + 2 + kLanes * part % 16;
-    const Ints wide = widen_bytes(codes);
-    const Ints code = kLanes * part < 16 ? wide & 15 : wide >> 4;
-    return to_floats(code - 8) * half_at(block);
+struct Q8Row : BlockRow<Q8Row, 34> {
+  static Floats codes(const std::byte* row, std::int64_t chunk, int part) {
+    return to_floats(widen_signed_bytes(row + kBlockBytes * chunk + 2 + kLanes * part));
   }
 };
+
+struct Q4Row : BlockRow<Q4Row, 18> {
+  static Floats codes(const std::byte* row, std::int64_t chunk, int part) {
+    // Element j of a block lies in the low half of byte j, or the high one of byte j - 16.
+    const Ints wide = widen_bytes(row + kBlockBytes * chunk + 2 + kLanes * part % 16);
+    const Ints code = kLanes * part < 16 ? wide & 15 : wide >> 4;
+    return to_floats(code - 8);
+  }
+};
+
+/// out[chunk]: the scales of a row's `chunks` blocks.
+template <class Row>
+inline void load_scales(const std::byte* row, std::int64_t chunks, float* out) {
+  std::int64_t chunk = 0;
+#if defined(__AVX512F__)
+  for (; chunk + 4 <= chunks; chunk += 4) {
+    // Four bytes at each block, of which the scale is the lower half.
+    const __m128i at =
+        _mm_setr_epi32(0, Row::kBlockBytes, 2 * Row::kBlockBytes, 3 * Row::kBlockBytes);
+    const auto* from = reinterpret_cast<const int*>(row + Row::kBlockBytes * chunk);
+    const __m128i words = _mm_i32gather_epi32(from, at, 1);
+    _mm_storeu_ps(out + chunk, _mm_cvtph_ps(_mm_cvtepi32_epi16(words)));
+  }
+#endif
+  for (; chunk < chunks; ++chunk) out[chunk] = half_at(row + Row::kBlockBytes * chunk);
+}
 
 /// use(Row{}) with the struct of a cache type.
 template <class Use>
