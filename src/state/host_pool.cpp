@@ -104,6 +104,11 @@ HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
     fail(ErrorCode::out_of_memory, "the system refused ", memory_bytes_, " bytes for the cache of ",
          page_counts_.front() * kPageTokens, " positions; ask for a smaller context or cache type");
   }
+#if defined(MADV_HUGEPAGE)
+  // Attention walks through far-apart pages of many layers: with small pages of memory it waits for
+  // address translation.
+  (void)madvise(memory, memory_bytes_, MADV_HUGEPAGE);
+#endif
   memory_ = static_cast<std::byte*>(memory);
   std::size_t part = 0;
   for (std::int32_t g = 0; g < group_count; ++g) {
