@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 
+#include "cpu/ops/matmul.hpp"
 #include "src/device/registry.hpp"
 #include "tests/ops/product_bound.hpp"
 #include "tests/ops/tile_rounding.hpp"
@@ -94,7 +95,7 @@ double path_rounding(DType type, std::int64_t rows, std::int64_t columns, const 
     case cpu::Path::integers: {
       // No block's largest magnitude exceeds |x|, and sums of magnitudes are at most the root of
       // their number times the norm.
-      const double step = (0.5 + std::pow(2.0, -7)) / 32767 * std::sqrt(count);
+      const double step = (0.5 + std::pow(2.0, -7)) / cpu::kLargestActivation * std::sqrt(count);
       return step * w.norm + (count / 32 + 9) * kUnit * (1 + step) * w.size;
     }
     case cpu::Path::tiles:
