@@ -186,8 +186,9 @@ TEST_P(CpuKernels, EveryHalfIsDecodedAsTheCodecDoes) {
     expected[i] = quant::from_f16(halves[i]);
   }
   Guarded<float> panel(65536);
-  table().format(DType::F16).panel(reinterpret_cast<const std::byte*>(halves.data()), 65536 - 5,
-                                   panel.data());
+  table()
+      .format(DType::F16)
+      .panel(reinterpret_cast<const std::byte*>(halves.data()), 65536 - 5, panel.data());
   EXPECT_EQ(std::memcmp(panel.data(), expected.data(), (65536 - 5) * sizeof(float)), 0);
 }
 
