@@ -1,6 +1,7 @@
 // Few rows of activations times F32, F16 or BF16 weights: a weight is read once, from end to end of
 // a row, and decoded in registers.
 #include "cpu/ops/matmul.hpp"
+#include "cpu/ops/row_counts.inl"
 #include "cpu/quant/cache_rows.inl"
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
@@ -33,15 +34,9 @@ inline void add_float_columns(const std::byte* row, const float* const (&in)[kRo
   }
 }
 
-/// `task` has at most kRows rows; the last is repeated as often as it takes, which writes the same
-/// results again.
+/// `task` has at most kRows rows.
 template <class Row, int kRows>
-inline void float_rows(const ManyRows& task) {
-  const float* in[kRows];
-  for (int m = 0; m < kRows; ++m) {
-    const std::int64_t row = task.first_row + (m < task.rows ? m : task.rows - 1);
-    in[m] = task.in.first + (task.in.index == nullptr ? row : task.in.index[row]) * task.in.stride;
-  }
+inline void float_rows(const ManyRows& task, const float* const (&in)[kRows]) {
   const std::byte* weight = task.weight.first;
   for (std::int64_t n = 0; n < task.weight.rows; ++n, weight += task.weight.row_bytes) {
     Floats totals[kRows] = {};
@@ -60,13 +55,15 @@ inline void float_rows(const ManyRows& task) {
 
 /// At most kFewRows rows; the weight's columns are a multiple of 32.
 inline void multiply_few_floats(const ManyRows& task) {
-  static_assert(kFewRows == 8);
   const auto multiply = [&](auto row) {
-    using Row = decltype(row);
-    if (task.rows > 4) return float_rows<Row, 8>(task);
-    if (task.rows > 2) return float_rows<Row, 4>(task);
-    if (task.rows == 2) return float_rows<Row, 2>(task);
-    if (task.rows == 1) return float_rows<Row, 1>(task);
+    with_row_count(
+        task.rows,
+        [&](std::int64_t m) {
+          const std::int64_t at = task.first_row + m;
+          return task.in.first +
+                 (task.in.index == nullptr ? at : task.in.index[at]) * task.in.stride;
+        },
+        [&](const auto& in) { float_rows<decltype(row)>(task, in); });
   };
   switch (task.weight.format->type) {
     case DType::F32: return multiply(F32Row{});

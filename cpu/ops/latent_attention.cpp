@@ -113,14 +113,10 @@ class HeadKernel : public Kernel {
     for (std::int64_t b = 0; b < divide_up(rows, prepared_rows(product.path)); ++b) {
       prepare(table_, product.path, product.in, b, worker_space);
     }
+    product.weight = whole;
+    product.out = out.first;
     product.out_stride = out.stride;
-    float* work = worker_space + prepared_space(product.path, all_rows);
-    const std::int64_t step_rows = task_shape(product.path, whole).weight_rows;
-    for (std::int64_t n = 0; n < whole.rows; n += step_rows) {
-      product.weight = slice(whole, n, std::min(step_rows, whole.rows - n));
-      product.out = out.first + n;
-      multiply(table_, product, work);
-    }
+    multiply_all(table_, product, worker_space + prepared_space(product.path, all_rows));
   }
 
   ops::LatentAttention op_;

@@ -124,14 +124,11 @@ class ProjectKernel final : public Kernel {
     product.first_row = first;
     product.rows = count;
     product.prepared = step.shared;
+    product.weight = weight;
+    product.out = made;
     product.out_stride = weight.rows;
     product.reused = true;
-    const std::int64_t step_rows = task_shape(Path::tiles, weight).weight_rows;
-    for (std::int64_t n = 0; n < weight.rows; n += step_rows) {
-      product.weight = slice(weight, n, std::min(step_rows, weight.rows - n));
-      product.out = made + n;
-      multiply(x.table, product, worker_space + kPositionsPerTask * weight.rows);
-    }
+    multiply_all(x.table, product, worker_space + kPositionsPerTask * weight.rows);
 
     const std::int64_t size = is_value ? x.op.value_size : x.key_size();
     std::uint16_t* out = halves(step, is_value ? layout.values : layout.keys) +

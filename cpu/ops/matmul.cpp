@@ -110,7 +110,7 @@ class ProductKernel final : public Kernel {
       const std::int64_t end = std::min(tasks.count, run.end - before);
       while (task < end) {
         const std::int64_t together = tasks.one_stream ? end - task : 1;
-        multiply_part(step, worker_space, part, tasks, task, together);
+        multiply_part(step, worker_space, in, part, tasks, task, together);
         task += together;
       }
       before += tasks.count;
@@ -133,9 +133,9 @@ class ProductKernel final : public Kernel {
     bool one_stream;  // neighbours are one product over more weight rows
   };
 
-  void multiply_part(const StepContext& step, float* worker_space, const Part& part,
-                     const Tasks& tasks, std::int64_t task, std::int64_t count) const noexcept {
-    const ActivationRows in = shared_.activations(step);
+  void multiply_part(const StepContext& step, float* worker_space, const ActivationRows& in,
+                     const Part& part, const Tasks& tasks, std::int64_t task,
+                     std::int64_t count) const noexcept {
     const std::int64_t first = task % tasks.weight_blocks * tasks.shape.weight_rows;
     const std::int64_t row = task / tasks.weight_blocks * tasks.shape.rows;
     const std::int64_t weight_rows =

@@ -6,6 +6,7 @@
 // offset or min that were left to the end would cancel less well. It costs five operations per
 // vector of weights and one more per activation row.
 #include "cpu/ops/latent_attention.hpp"
+#include "cpu/ops/row_counts.inl"
 #include "cpu/quant/packed.inl"
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
@@ -74,16 +75,11 @@ inline void multiply_stripe(const TransposedProduct& task, const float* const (&
   }
 }
 
-/// `task` has at most kRows rows; the last is repeated as often as it takes, which writes the same
-/// results again.
+/// `task` has at most kRows rows.
 template <class P, int kRows>
-inline void multiply_stripes(const TransposedProduct& task) {
+inline void multiply_stripes(const TransposedProduct& task, const float* const (&in)[kRows]) {
   constexpr std::int64_t kStripe = kColumnSums / (32 * kLanes * kRows);
   static_assert(kStripe > 0);
-  const float* in[kRows];
-  for (int m = 0; m < kRows; ++m) {
-    in[m] = task.in + (m < task.rows ? m : task.rows - 1) * task.in_stride;
-  }
   const std::int64_t groups = task.weight.columns / 32;
   for (std::int64_t g = 0; g < groups; g += kStripe) {
     const std::int64_t count = groups - g < kStripe ? groups - g : kStripe;
@@ -102,21 +98,14 @@ inline void multiply_stripes(const TransposedProduct& task) {
 
 template <class P>
 inline void multiply_packed_transposed(const TransposedProduct& task) {
-  static_assert(kFewRows == 8);
   for (std::int64_t r = 0; r < task.rows; r += kFewRows) {
     TransposedProduct part = task;
     part.in += r * task.in_stride;
     part.out += r * task.out_stride;
     part.rows = task.rows - r < kFewRows ? task.rows - r : kFewRows;
-    if (part.rows > 4) {
-      multiply_stripes<P, 8>(part);
-    } else if (part.rows > 2) {
-      multiply_stripes<P, 4>(part);
-    } else if (part.rows == 2) {
-      multiply_stripes<P, 2>(part);
-    } else {
-      multiply_stripes<P, 1>(part);
-    }
+    with_row_count(
+        part.rows, [&](std::int64_t m) { return part.in + m * part.in_stride; },
+        [&](const auto& in) { multiply_stripes<P>(part, in); });
   }
 }
 

@@ -2,6 +2,7 @@
 // an integer with up to eight rows. No format is named here.
 #include "cpu/ops/activations.inl"
 #include "cpu/ops/matmul.hpp"
+#include "cpu/ops/row_counts.inl"
 #include "cpu/quant/packed.inl"
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
@@ -83,23 +84,12 @@ inline void packed_rows(const FewRows& task, const float* const (&in)[kRows]) {
   }
 }
 
-/// `task` has at most kRows rows; the last is repeated as often as it takes, which writes the same
-/// results again.
-template <class P, int kRows>
-inline void multiply_filled_up(const FewRows& task) {
-  const float* in[kRows];
-  for (int m = 0; m < kRows; ++m) in[m] = task.in[m < task.rows ? m : task.rows - 1].first;
-  packed_rows<P, kRows>(task, in);
-  finish_streams();
-}
-
 template <class P>
 inline void multiply_packed(const FewRows& task) {
-  static_assert(kFewRows == 8);
-  if (task.rows > 4) return multiply_filled_up<P, 8>(task);
-  if (task.rows > 2) return multiply_filled_up<P, 4>(task);
-  if (task.rows == 2) return multiply_filled_up<P, 2>(task);
-  if (task.rows == 1) return multiply_filled_up<P, 1>(task);
+  with_row_count(
+      task.rows, [&](std::int64_t m) { return task.in[m].first; },
+      [&](const auto& in) { packed_rows<P>(task, in); });
+  finish_streams();
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

@@ -197,4 +197,11 @@ void multiply(const KernelTable& table, const Product& task, float* work) {
   }
 }
 
+void multiply_all(const KernelTable& table, const Product& all, float* work) {
+  const std::int64_t rows = task_shape(all.path, all.weight).weight_rows;
+  for (std::int64_t n = 0; n < all.weight.rows; n += rows) {
+    multiply(table, part_of(all, n, std::min(rows, all.weight.rows - n)), work);
+  }
+}
+
 }  // namespace ingot::cpu

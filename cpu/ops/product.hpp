@@ -60,4 +60,7 @@ struct Product {
 
 void multiply(const KernelTable& table, const Product& task, float* work);
 
+/// The same with any number of weight rows, one task after the other.
+void multiply_all(const KernelTable& table, const Product& all, float* work);
+
 }  // namespace ingot::cpu

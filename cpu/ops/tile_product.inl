@@ -117,7 +117,6 @@ inline std::int64_t slab_tiles(std::int64_t tiles) {
   return ((tiles + count - 1) / count + kWhole - 1) / kWhole * kWhole;
 }
 
-/// A task's slabs one after the other, each stripe by stripe.
 struct Stripe {
   std::int64_t first_tile;
   std::int64_t tiles;
@@ -125,6 +124,7 @@ struct Stripe {
   std::int64_t groups;  ///< of 16 rows: 2, or 1 at the end
 };
 
+/// A task's slabs one after the other, each stripe by stripe.
 struct Stripes {
   explicit Stripes(const WeightRows& weight)
       : rows(weight.rows),

@@ -1,7 +1,5 @@
 #include "cpu/quant/pack.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -71,22 +69,6 @@ std::uint64_t copy_bytes(const Tensor& tensor) {
   return (tensor.bytes() + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment;
 }
 
-// Memory that costs nothing until written, on huge pages where the system has them: a model's
-// weights are read from end to end for each token, and small pages would spend a share of that on
-// address translation.
-std::byte* reserve(std::uint64_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) {
-    fail(ErrorCode::out_of_memory, "no memory for the packed weights (", bytes,
-         " bytes); choose a smaller model or a smaller quantization");
-  }
-#if defined(MADV_HUGEPAGE)
-  (void)madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
-  return static_cast<std::byte*>(memory);
-}
-
 void pack_tensor(const Tensor& tensor, std::int64_t packed_rows, const FormatKernels& format,
                  std::span<const std::byte> in, std::byte* out, const ParallelFor& parallel) {
   const auto bytes = static_cast<std::int64_t>(row_bytes(tensor.type, tensor.columns));
@@ -106,10 +88,6 @@ void pack_tensor(const Tensor& tensor, std::int64_t packed_rows, const FormatKer
 
 }  // namespace
 
-void PackedWeights::Unmap::operator()(std::byte* memory) const {
-  munmap(memory, bytes);
-}
-
 PackedWeights::PackedWeights(const Program& program, std::shared_ptr<const Weights> weights,
                              const KernelTable& table, const ParallelFor& parallel,
                              const Progress& progress)
@@ -126,8 +104,11 @@ PackedWeights::PackedWeights(const Program& program, std::shared_ptr<const Weigh
     if (is_copied(i)) copied += copy_bytes(program.tensors[i]);
   }
   if (copied > 0) {
-    copies_ =
-        std::unique_ptr<std::byte, Unmap>(reserve(copied), Unmap{static_cast<std::size_t>(copied)});
+    copies_ = map_lazily(copied);
+    if (copies_ == nullptr) {
+      fail(ErrorCode::out_of_memory, "no memory for the packed weights (", copied,
+           " bytes); choose a smaller model or a smaller quantization");
+    }
   }
   std::byte* next = copies_.get();
   std::uint64_t done = 0;

@@ -10,6 +10,7 @@
 #include "cpu/dispatch/kernel_table.hpp"
 #include "ingot/device.hpp"
 #include "src/device/device.hpp"
+#include "src/state/lazy_memory.hpp"
 
 namespace ingot::cpu {
 
@@ -36,13 +37,8 @@ class PackedWeights {
   const PackReport& report() const { return report_; }
 
  private:
-  struct Unmap {
-    std::size_t bytes = 0;
-    void operator()(std::byte* memory) const;
-  };
-
   std::shared_ptr<const Weights> weights_;
-  std::unique_ptr<std::byte, Unmap> copies_{nullptr, Unmap{}};
+  LazyMemory copies_;
   std::vector<const std::byte*> data_;
   std::vector<std::int64_t> packed_rows_;
   PackReport report_;

@@ -8,10 +8,10 @@
 //
 // where 32 columns of 16 rows are chunks of 64 bytes, a chunk [16 rows][4 columns]:
 //
-//   formats of nibbles   chunk i = 0..3: columns 4i.. in the low, 16 + 4i.. in the high nibbles,
-//                        then the bits above them, `kHighBits` per code: the byte of a lane holds
-//                        those of 8 / kHighBits chunks' columns from the lowest bits up
-//   formats of bytes     chunk i = 0..7: columns 4i..
+//   codes of kLow bits   (2, 4 or 8) chunk i = 0..kLow - 1: columns 4i.. in the lowest kLow bits,
+//                        4(i + kLow).. in the next, and so on;
+//   and kHigh more       behind them chunks of the bits above: the byte of a lane holds those of
+//                        8 / kHigh chunks' columns from the lowest bits up
 //
 // Within a lane the columns are in the order 0 2 1 3: the even bytes are then two neighbours as
 // 16-bit integers, and so are the odd ones, one shift away.

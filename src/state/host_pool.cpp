@@ -1,7 +1,5 @@
 #include "src/state/host_pool.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -96,32 +94,20 @@ HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
       total += align_up(part_bytes * static_cast<std::uint64_t>(this->page_count(g)));
     });
   }
-  memory_bytes_ = std::max<std::size_t>(total, 64);
-  // No reservation: pages are committed when first written, so an unused context costs nothing.
-  void* memory = mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) {
-    fail(ErrorCode::out_of_memory, "the system refused ", memory_bytes_, " bytes for the cache of ",
+  const std::size_t memory_bytes = std::max<std::size_t>(total, 64);
+  memory_ = map_lazily(memory_bytes);
+  if (memory_ == nullptr) {
+    fail(ErrorCode::out_of_memory, "the system refused ", memory_bytes, " bytes for the cache of ",
          page_counts_.front() * kPageTokens, " positions; ask for a smaller context or cache type");
   }
-#if defined(MADV_HUGEPAGE)
-  // Attention walks through far-apart pages of many layers: with small pages of memory it waits for
-  // address translation.
-  (void)madvise(memory, memory_bytes_, MADV_HUGEPAGE);
-#endif
-  memory_ = static_cast<std::byte*>(memory);
   std::size_t part = 0;
   for (std::int32_t g = 0; g < group_count; ++g) {
-    for_each_part(g,
-                  [&](StateRows& rows, std::uint64_t) { rows.base = memory_ + offsets[part++]; });
+    for_each_part(
+        g, [&](StateRows& rows, std::uint64_t) { rows.base = memory_.get() + offsets[part++]; });
   }
   for (std::size_t i = 0; i < values_.size(); ++i) {
     if (values_in_keys_[i]) values_[i].base = keys_[i].base;
   }
-}
-
-HostPool::~HostPool() {
-  if (memory_ != nullptr) munmap(memory_, memory_bytes_);
 }
 
 // Visits the keys, then the values, of each state of a group: the canonical order of a page.

@@ -10,6 +10,7 @@
 #include "ingot/device.hpp"
 #include "src/program/operands.hpp"
 #include "src/program/step.hpp"
+#include "src/state/lazy_memory.hpp"
 #include "src/state/state_pool.hpp"
 
 namespace ingot {
@@ -59,7 +60,6 @@ class HostPool final : public StatePool {
   /// space.
   HostPool(std::span<const StateSpec> states, const StateTypes& types,
            std::span<const std::int64_t> page_counts);
-  ~HostPool() override;
   HostPool(const HostPool&) = delete;
   HostPool& operator=(const HostPool&) = delete;
 
@@ -87,8 +87,7 @@ class HostPool final : public StatePool {
   std::vector<std::int32_t> groups_;       ///< per state
   std::vector<std::uint64_t> page_bytes_;  ///< per group
   std::vector<std::int64_t> page_counts_;  ///< per group
-  std::byte* memory_ = nullptr;
-  std::size_t memory_bytes_ = 0;
+  LazyMemory memory_;
 };
 
 }  // namespace ingot
