@@ -77,7 +77,9 @@ class LaneSums {
     const auto even = (Shorts)((UnsignedShorts)codes & 0x00ff);
     const auto odd = (Shorts)((UnsignedShorts)codes >> 8);
     sums_ += multiply_add_pairs(even, (Shorts)broadcast_word(q + 4 * kAt));
+    keep_in_order(sums_);
     sums_ += multiply_add_pairs(odd, (Shorts)broadcast_word(q + 4 * kAt + 2));
+    keep_in_order(sums_);
   }
 
   Ints total() const { return sums_; }

@@ -130,6 +130,18 @@ inline Shorts load_bytes(const std::int8_t* from) {
   return __builtin_convertvector(v, Shorts);
 }
 
+/// Nothing, but the additions before it are made before those behind it. GCC adds integers in
+/// whichever order: it takes all products of a long sum first and keeps them in memory.
+inline void keep_in_order(Ints& sum) {
+#if defined(__SSE2__)
+  asm("" : "+x"(sum));
+#elif defined(__aarch64__)
+  asm("" : "+w"(sum));
+#else
+  (void)sum;
+#endif
+}
+
 /// Lane i: a[2i] * b[2i] + a[2i + 1] * b[2i + 1], exact.
 inline Ints multiply_add_pairs(Shorts a, Shorts b) {
 #if defined(__AVX512BW__)
