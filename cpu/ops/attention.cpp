@@ -135,7 +135,7 @@ class AttendKernel final : public Kernel {
   HeadPages pages_of(const StateRows& rows, std::int64_t kv_head) const {
     HeadPages out;
     out.first = rows.row(0, kv_head, 0);
-    out.page_stride = static_cast<std::int64_t>(rows.row_bytes) * kPageTokens * rows.kv_head_count;
+    out.bundle_stride = static_cast<std::int64_t>(rows.bundle_bytes());
     out.row_bytes = static_cast<std::int64_t>(rows.row_bytes);
     out.size = rows.size;
     out.format = &shape_.table->format(rows.type);

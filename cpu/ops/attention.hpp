@@ -27,7 +27,7 @@ inline constexpr std::int64_t kQueryHeads = 8;
 inline constexpr std::int64_t kFewQueries = 8;
 
 /// Cache positions per split, and the most rows a step may have to be split.
-inline constexpr std::int64_t kSplitTokens = 256;
+inline constexpr std::int64_t kSplitTokens = 512;
 inline constexpr std::int64_t kSplitRows = 8;
 
 /// Floats that a row of `size` takes in work space: whole cache lines, and whole chunks of the
@@ -39,7 +39,7 @@ constexpr std::int64_t padded(std::int64_t size) {
 /// The keys or the values of one KV head.
 struct HeadPages {
   const std::byte* first = nullptr;  ///< the head's first row of page 0
-  std::int64_t page_stride = 0;      ///< bytes from page to page
+  std::int64_t bundle_stride = 0;    ///< bytes from bundle to bundle (StateRows)
   std::int64_t row_bytes = 0;
   std::int64_t size = 0;         ///< elements of a row
   std::int64_t stored_size = 0;  ///< the same, padded to whole blocks of the cache type

@@ -93,9 +93,12 @@ inline void attend(const Attend& task) {
     float* split = task.split + row * task.split_row_stride + head * task.split_stride;
     split[0] = work.largest[r];
     split[1] = work.totals[r];
-    __builtin_memcpy(split + kSplitHeadFloats, sums,
-                     static_cast<std::size_t>(task.values.size) * sizeof(float));
+    // Whole vectors: there is room for padded(size), as in `sums`.
+    for (std::int64_t i = 0; i < task.values.size; i += kLanes) {
+      stream(split + kSplitHeadFloats + i, load(sums + i));
+    }
   }
+  if (task.split != nullptr) finish_streams();
 }
 
 /// The splits are weighted by exp(their largest - the largest of all) and added in index order; a

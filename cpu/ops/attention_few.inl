@@ -9,9 +9,20 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-inline void prefetch_row(const std::byte* row, std::int64_t bytes) {
-  for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(row + i);
-}
+/// What will be read a page later, asked for while the page at hand is: a little with each vector
+/// read, because lines that are asked for all at once wait for each other.
+struct BytesAhead {
+  const std::byte* at;
+  const std::byte* end;
+
+  template <int kBytes>
+  void ask() {
+    for (int i = 0; i < kBytes; i += 64) {
+      if (at + i < end) __builtin_prefetch(at + i, 0, 2);
+    }
+    at += kBytes;
+  }
+};
 
 /// Positions whose scores are computed together, a divisor of a page: as many sums as registers
 /// hold beside a key each and a query.
@@ -20,34 +31,32 @@ constexpr int positions_at_once(int queries) {
   return queries == 1 ? kLanes : queries == 2 ? kLanes / 2 : queries <= 4 ? kLanes / 4 : 1;
 }
 
-/// scales[j][chunk] of the tile's rows, if they are quantized: a scale is wanted by every vector of
-/// its block and by every group of queries.
+/// Bytes that a vector of a row has in the cache, its share of the scale included.
+template <class Row>
+constexpr int vector_bytes() {
+  if constexpr (Row::kBlockBytes > 0) {
+    return (Row::kBlockBytes + kChunkVectors - 1) / kChunkVectors;
+  } else {
+    return Row::kBytes * kLanes;
+  }
+}
+
+/// scales[chunk][j] of the tile's rows, if they are quantized.
 template <class Row>
 inline void load_tile_scales(const CacheTile& tile, float* scales) {
   if constexpr (Row::kBlockBytes > 0) {
-    const std::int64_t chunks = tile.size / kRowChunk;
-    for (std::int64_t j = 0; j < tile.count; ++j) {
-      load_scales<Row>(tile.row(j), chunks, scales + j * chunks);
+    for (std::int64_t chunk = 0; chunk < tile.size / kRowChunk; ++chunk) {
+      load_scales<Row>(tile.rows + Row::kBlockBytes * chunk, tile.row_bytes, tile.count,
+                       scales + chunk * kPageTokens);
     }
   }
 }
 
-/// Row::at with the row's scales at hand.
-template <class Row>
-inline Floats cache_vector(const std::byte* row, const float* scales, std::int64_t chunk,
-                           int part) {
-  if constexpr (Row::kBlockBytes > 0) {
-    return Row::codes(row, chunk, part) * scales[chunk];
-  } else {
-    return Row::at(row, chunk, part);
-  }
-}
-
 /// weights[r + q][j] = query r + q times key j, for kQueries queries; work.keys are the scales of
-/// the keys. `next` are rows that will be read soon.
+/// the keys.
 template <class Row, int kQueries>
 inline void score_in_place(const AttentionWork& work, std::int64_t r, const CacheTile& keys,
-                           const CacheTile& next) {
+                           BytesAhead ahead) {
   const std::int64_t chunks = keys.size / kRowChunk;
   constexpr int kPositions = positions_at_once(kQueries);
   constexpr int kVectors = (kQueries * kPositions + kLanes - 1) / kLanes;
@@ -55,24 +64,25 @@ inline void score_in_place(const AttentionWork& work, std::int64_t r, const Cach
   float* weights = work.weights + r * kPageTokens;
   for (std::int64_t j = 0; j < keys.count; j += kPositions) {
     const std::byte* rows[kPositions];
-    const float* scales[kPositions];
-    for (int t = 0; t < kPositions; ++t) {
-      rows[t] = keys.row_within(j + t);
-      scales[t] = work.keys + (j + t < keys.count ? j + t : keys.count - 1) * chunks;
-      if (j + t < next.count) prefetch_row(next.row(j + t), next.row_bytes);
-    }
+    for (int t = 0; t < kPositions; ++t) rows[t] = keys.row_within(j + t);
     Floats sums[kVectors * kLanes] = {};
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const float* scales = work.keys + chunk * kPageTokens + j;
       for (int part = 0; part < kChunkVectors; ++part) {
         Floats key[kPositions];
         for (int t = 0; t < kPositions; ++t) {
-          key[t] = cache_vector<Row>(rows[t], scales[t], chunk, part);
+          if constexpr (Row::kBlockBytes > 0) {
+            key[t] = Row::codes(rows[t], chunk, part) * scales[t];
+          } else {
+            key[t] = Row::at(rows[t], chunk, part);
+          }
         }
         for (int q = 0; q < kQueries; ++q) {
           const Floats query =
               load(queries + q * work.key_stride + kRowChunk * chunk + kLanes * part);
           for (int t = 0; t < kPositions; ++t) sums[q * kPositions + t] += query * key[t];
         }
+        ahead.template ask<kPositions * vector_bytes<Row>()>();
       }
     }
     float scores[kVectors * kLanes];
@@ -84,26 +94,25 @@ inline void score_in_place(const AttentionWork& work, std::int64_t r, const Cach
   }
 }
 
-/// sums[r + q] += sum over positions of weights[r + q][j] * value j, for kVectors vectors of a
-/// chunk; work.values are the scales of the values. `next` and the lines behind it will be read
-/// soon, up to `next_end`.
+/// sums[r + q] += sum over positions of weights[q][j] * value j, for kVectors vectors of a chunk.
+/// Quantized values are taken without their scales.
 template <class Row, int kQueries, int kVectors>
 inline void add_columns(const AttentionWork& work, std::int64_t r, const CacheTile& values,
-                        std::int64_t chunk, int part, const std::byte* next,
-                        const std::byte* next_end) {
-  const std::int64_t chunks = values.size / kRowChunk;
-  const float* scales = work.values;
-  const float* weights = work.weights + r * kPageTokens;
+                        const float* weights, std::int64_t chunk, int part, BytesAhead& ahead) {
   float* out = work.sums + r * work.value_stride + kRowChunk * chunk + kLanes * part;
   Floats sums[kQueries][kVectors];
   for (int q = 0; q < kQueries; ++q) {
     for (int v = 0; v < kVectors; ++v) sums[q][v] = load(out + q * work.value_stride + v * kLanes);
   }
-  for (std::int64_t j = 0; j < values.count; ++j, next += 64) {
-    if (next < next_end) __builtin_prefetch(next);
+  for (std::int64_t j = 0; j < values.count; ++j) {
+    ahead.template ask<kVectors * vector_bytes<Row>()>();
     Floats value[kVectors];
     for (int v = 0; v < kVectors; ++v) {
-      value[v] = cache_vector<Row>(values.row(j), scales + j * chunks, chunk, part + v);
+      if constexpr (Row::kBlockBytes > 0) {
+        value[v] = Row::codes(values.row(j), chunk, part + v);
+      } else {
+        value[v] = Row::at(values.row(j), chunk, part + v);
+      }
     }
     for (int q = 0; q < kQueries; ++q) {
       for (int v = 0; v < kVectors; ++v) sums[q][v] += value[v] * weights[q * kPageTokens + j];
@@ -114,18 +123,30 @@ inline void add_columns(const AttentionWork& work, std::int64_t r, const CacheTi
   }
 }
 
+/// sums[r + q] += weights[r + q] times values, for kQueries queries; work.values are the scales of
+/// the values, with room behind them for weights times scales: a product per position and block,
+/// where scaling the values would take one per vector.
 template <class Row, int kQueries>
 inline void add_in_place(const AttentionWork& work, std::int64_t r, const CacheTile& values,
-                         const CacheTile& next) {
+                         BytesAhead ahead) {
   // Up to 24 sums of 32 registers, or 8 of 16.
   constexpr int kVectors = kLanes >= 16 ? 2 : 1;
-  // A line with each row: lines that are asked for all at once wait for each other.
-  const std::byte* line = next.rows;
-  const std::byte* end = next.row(next.count);
-  for (std::int64_t chunk = 0; chunk < values.size / kRowChunk; ++chunk) {
+  const std::int64_t chunks = values.size / kRowChunk;
+  const float* weights = work.weights + r * kPageTokens;
+  float* scaled = work.values + chunks * kPageTokens;
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+    if constexpr (Row::kBlockBytes > 0) {
+      const float* scales = work.values + chunk * kPageTokens;
+      for (std::int64_t j = 0; j < values.count; j += kLanes) {
+        const Floats scale = load(scales + j);
+        for (int q = 0; q < kQueries; ++q) {
+          store(scaled + q * kPageTokens + j, load(weights + q * kPageTokens + j) * scale);
+        }
+      }
+    }
     for (int part = 0; part < kChunkVectors; part += kVectors) {
-      add_columns<Row, kQueries, kVectors>(work, r, values, chunk, part, line, end);
-      line += 64 * values.count;
+      add_columns<Row, kQueries, kVectors>(work, r, values, Row::kBlockBytes > 0 ? scaled : weights,
+                                           chunk, part, ahead);
     }
   }
 }
@@ -174,29 +195,31 @@ class AttendInPlace {
     with_cache_row(keys.type, [&](auto row) {
       typedef decltype(row) Row;
       load_tile_scales<Row>(keys, work_.keys);
+      const BytesAhead ahead = behind(task_.keys, tile);
       in_query_groups(queries, [&](auto count, std::int64_t r) {
-        score_in_place<Row, decltype(count)::kValue>(work_, r0 + r, keys, values);
+        score_in_place<Row, decltype(count)::kValue>(work_, r0 + r, keys, ahead);
       });
     });
     update_rows(task_, work_, tile.first, tile.end, tile.begin, tile.count);
-    const CacheTile next = keys_behind(tile);
     with_cache_row(values.type, [&](auto row) {
       typedef decltype(row) Row;
       load_tile_scales<Row>(values, work_.values);
+      const BytesAhead ahead = behind(task_.values, tile);
       in_query_groups(queries, [&](auto count, std::int64_t r) {
-        add_in_place<Row, decltype(count)::kValue>(work_, r0 + r, values, next);
+        add_in_place<Row, decltype(count)::kValue>(work_, r0 + r, values, ahead);
       });
     });
   }
 
  private:
-  // The keys that are read next, by this task or the next one: none where the cache ends.
-  CacheTile keys_behind(const TileOfRows& tile) const {
+  // The rows that are read next, by this task or the next one: none where the cache ends.
+  BytesAhead behind(const HeadPages& rows, const TileOfRows& tile) const {
     const std::int64_t begin = tile.begin + tile.count;
     std::int64_t count = task_.first_position + task_.rows - begin;
     if (count > kPageTokens) count = kPageTokens;
-    if (count <= 0 || task_.keys.stored_size % kRowChunk != 0) return {};
-    return cache_tile(task_.keys, task_.pages, begin, count, 0, nullptr);
+    if (count <= 0) return {nullptr, nullptr};
+    const std::byte* first = row_at(rows, task_.pages, begin);
+    return {first, first + count * rows.row_bytes};
   }
 
   const Attend& task_;

@@ -67,13 +67,20 @@ struct CacheTile {
   const std::byte* row_within(std::int64_t t) const { return row(t < count ? t : count - 1); }
 };
 
+/// The row of a position of the sequence that has this page table.
+inline const std::byte* row_at(const HeadPages& pages, const std::int32_t* table,
+                               std::int64_t position) {
+  const std::int32_t page = table[position / kPageTokens];
+  return pages.first + page / kBundlePages * pages.bundle_stride +
+         (page % kBundlePages * kPageTokens + position % kPageTokens) * pages.row_bytes;
+}
+
 /// `count` positions from `position`, all in one page. Rows that are no whole chunks are decoded to
 /// `scratch`, padded with zeros.
 inline CacheTile cache_tile(const HeadPages& pages, const std::int32_t* table,
                             std::int64_t position, std::int64_t count, std::int64_t stride,
                             float* scratch) {
-  const std::byte* rows = pages.first + table[position / kPageTokens] * pages.page_stride +
-                          position % kPageTokens * pages.row_bytes;
+  const std::byte* rows = row_at(pages, table, position);
   if (pages.stored_size % kRowChunk == 0) {
     return {rows, pages.row_bytes, count, pages.stored_size, pages.type};
   }

@@ -206,7 +206,7 @@ class AttendExpandedKernel final : public Kernel {
     HeadPages out;
     out.first = reinterpret_cast<const std::byte*>(step.shared + floats);
     out.row_bytes = size * kHalfBytes;
-    out.page_stride = kPageTokens * out.row_bytes;
+    out.bundle_stride = kBundlePages * kPageTokens * out.row_bytes;
     out.size = size;
     out.stored_size = size;
     out.type = DType::F16;

@@ -130,21 +130,25 @@ struct Q4Row : BlockRow<Q4Row, 18> {
   }
 };
 
-/// out[chunk]: the scales of a row's `chunks` blocks.
+/// out[j]: the scale of a block of row j, of `count` rows; `first` is the block of row 0. Whole
+/// vectors are written, those behind the last row with what it has.
 template <class Row>
-inline void load_scales(const std::byte* row, std::int64_t chunks, float* out) {
-  std::int64_t chunk = 0;
+inline void load_scales(const std::byte* first, std::int64_t row_bytes, std::int64_t count,
+                        float* out) {
 #if defined(__AVX512F__)
-  for (; chunk + 4 <= chunks; chunk += 4) {
+  const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  for (std::int64_t j = 0; j < count; j += kLanes) {
+    const Ints last = Ints{} + static_cast<std::int32_t>(count - 1 - j);
+    const Ints at = (lane < last ? lane : last) * static_cast<std::int32_t>(row_bytes);
     // Four bytes at each block, of which the scale is the lower half.
-    const __m128i at =
-        _mm_setr_epi32(0, Row::kBlockBytes, 2 * Row::kBlockBytes, 3 * Row::kBlockBytes);
-    const auto* from = reinterpret_cast<const int*>(row + Row::kBlockBytes * chunk);
-    const __m128i words = _mm_i32gather_epi32(from, at, 1);
-    _mm_storeu_ps(out + chunk, _mm_cvtph_ps(_mm_cvtepi32_epi16(words)));
+    const __m512i words = _mm512_i32gather_epi32((__m512i)at, first + j * row_bytes, 1);
+    store(out + j, (Floats)_mm512_cvtph_ps(_mm512_cvtepi32_epi16(words)));
   }
+#else
+  std::int64_t j = 0;
+  for (; j < count; ++j) out[j] = half_at(first + j * row_bytes);
+  for (; j % kLanes != 0; ++j) out[j] = out[j - 1];
 #endif
-  for (; chunk < chunks; ++chunk) out[chunk] = half_at(row + Row::kBlockBytes * chunk);
 }
 
 /// use(Row{}) with the struct of a cache type.

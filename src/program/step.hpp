@@ -13,6 +13,11 @@ namespace ingot {
 /// to stream, short enough that a short sequence wastes little.
 inline constexpr std::int64_t kPageTokens = 64;
 
+/// Pages of which a KV head's parts lie side by side in host memory: who reads a head's pages in
+/// order reads memory in long streams. Not all pages of a pool: memory is committed in huge pages,
+/// and a short sequence would take one for each head.
+inline constexpr std::int64_t kBundlePages = 16;
+
 /// One sequence's share of a step: rows [first_row, first_row + row_count) of every `tokens` value.
 struct StepSequence {
   std::int32_t first_row = 0;

@@ -89,9 +89,10 @@ HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
   std::vector<std::uint64_t> offsets;
   std::uint64_t total = 0;
   for (std::int32_t g = 0; g < group_count; ++g) {
-    for_each_part(g, [&](StateRows&, std::uint64_t part_bytes) {
+    const std::int64_t bundles = (this->page_count(g) + kBundlePages - 1) / kBundlePages;
+    for_each_part(g, [&](StateRows& rows) {
       offsets.push_back(total);
-      total += align_up(part_bytes * static_cast<std::uint64_t>(this->page_count(g)));
+      total += align_up(rows.bundle_bytes() * static_cast<std::uint64_t>(bundles));
     });
   }
   const std::size_t memory_bytes = std::max<std::size_t>(total, 64);
@@ -102,8 +103,7 @@ HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
   }
   std::size_t part = 0;
   for (std::int32_t g = 0; g < group_count; ++g) {
-    for_each_part(
-        g, [&](StateRows& rows, std::uint64_t) { rows.base = memory_.get() + offsets[part++]; });
+    for_each_part(g, [&](StateRows& rows) { rows.base = memory_.get() + offsets[part++]; });
   }
   for (std::size_t i = 0; i < values_.size(); ++i) {
     if (values_in_keys_[i]) values_[i].base = keys_[i].base;
@@ -115,35 +115,39 @@ template <class Visit>
 void HostPool::for_each_part(std::int32_t group, Visit visit) {
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     if (groups_[i] != group) continue;
-    for (StateRows* rows : {&keys_[i], &values_[i]}) {
-      if (rows == &values_[i] && values_in_keys_[i]) continue;
-      visit(*rows, static_cast<std::uint64_t>(rows->kv_head_count * kPageTokens) * rows->row_bytes);
-    }
+    visit(keys_[i]);
+    if (!values_in_keys_[i]) visit(values_[i]);
   }
 }
 
+// Visits the stretches of memory that a page consists of, in that order, a KV head at a time.
+template <class Visit>
+void HostPool::for_each_stretch(std::int32_t group, Visit visit) {
+  for_each_part(group, [&](StateRows& rows) {
+    for (std::int64_t head = 0; head < rows.kv_head_count; ++head) visit(rows, head);
+  });
+}
+
 void HostPool::copy_page(std::int32_t group, std::int32_t from, std::int32_t to) {
-  for_each_part(group, [&](StateRows& rows, std::uint64_t bytes) {
-    std::memcpy(rows.row(to, 0, 0), rows.row(from, 0, 0), bytes);
+  for_each_stretch(group, [&](StateRows& rows, std::int64_t head) {
+    std::memcpy(rows.row(to, head, 0), rows.row(from, head, 0), rows.page_bytes());
   });
 }
 
 void HostPool::read_page(std::int32_t group, std::int32_t page, std::int64_t positions,
                          std::span<std::byte> out) {
   std::fill(out.begin(), out.end(), std::byte{0});
-  for_each_part(group, [&, at = out.data()](StateRows& rows, std::uint64_t) mutable {
-    for (std::int64_t head = 0; head < rows.kv_head_count; ++head) {
-      std::memcpy(at, rows.row(page, head, 0),
-                  static_cast<std::uint64_t>(positions) * rows.row_bytes);
-      at += static_cast<std::uint64_t>(kPageTokens) * rows.row_bytes;
-    }
+  for_each_stretch(group, [&, at = out.data()](StateRows& rows, std::int64_t head) mutable {
+    std::memcpy(at, rows.row(page, head, 0),
+                static_cast<std::uint64_t>(positions) * rows.row_bytes);
+    at += rows.page_bytes();
   });
 }
 
 void HostPool::write_page(std::int32_t group, std::int32_t page, std::span<const std::byte> in) {
-  for_each_part(group, [&, at = in.data()](StateRows& rows, std::uint64_t bytes) mutable {
-    std::memcpy(rows.row(page, 0, 0), at, bytes);
-    at += bytes;
+  for_each_stretch(group, [&, at = in.data()](StateRows& rows, std::int64_t head) mutable {
+    std::memcpy(rows.row(page, head, 0), at, rows.page_bytes());
+    at += rows.page_bytes();
   });
 }
 

@@ -38,8 +38,9 @@ void require_state_types(const StateTypes& types);
 void encode_state_row(DType type, std::span<const float> row, std::byte* out);
 void decode_state_row(DType type, const std::byte* in, std::span<float> row);
 
-/// One state's keys or values in a HostPool: rows [page][kv head][position in page]. The values of
-/// a latent state are the first `size` elements of its keys' rows, in the same memory.
+/// One state's keys or values in a HostPool: rows [bundle of pages][kv head][page of the bundle]
+/// [position in page]. The values of a latent state are the first `size` elements of its keys'
+/// rows, in the same memory.
 struct StateRows {
   std::byte* base = nullptr;
   DType type = DType::F32;
@@ -47,10 +48,16 @@ struct StateRows {
   std::uint64_t row_bytes = 0;  ///< bytes of a row, padded to whole blocks
   std::int64_t kv_head_count = 0;
 
+  std::uint64_t page_bytes() const { return static_cast<std::uint64_t>(kPageTokens) * row_bytes; }
+  std::uint64_t bundle_bytes() const {
+    return static_cast<std::uint64_t>(kv_head_count * kBundlePages) * page_bytes();
+  }
+
   /// The row of a position; the rows of the following positions of the page lie right behind it.
   std::byte* row(std::int32_t page, std::int64_t head, std::int64_t slot) const {
-    return base + static_cast<std::uint64_t>((page * kv_head_count + head) * kPageTokens + slot) *
-                      row_bytes;
+    return base + static_cast<std::uint64_t>(page / kBundlePages) * bundle_bytes() +
+           static_cast<std::uint64_t>(head * kBundlePages + page % kBundlePages) * page_bytes() +
+           static_cast<std::uint64_t>(slot) * row_bytes;
   }
 };
 
@@ -80,6 +87,8 @@ class HostPool final : public StatePool {
  private:
   template <class Visit>
   void for_each_part(std::int32_t group, Visit visit);
+  template <class Visit>
+  void for_each_stretch(std::int32_t group, Visit visit);
 
   std::vector<StateRows> keys_;
   std::vector<StateRows> values_;

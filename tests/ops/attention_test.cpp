@@ -137,10 +137,10 @@ TEST(AttentionTest, MatchesTheReferenceAroundPageBorders) {
   }
 }
 
-// Steps of few rows are cut into splits of 256 positions.
+// Steps of few rows are cut into splits of 512 positions.
 TEST(AttentionTest, MatchesTheReferenceAroundSplitBorders) {
   const Heads heads{6, 2, 32, 48};
-  for (const std::int64_t cached : {254, 255, 256, 257, 511, 700}) {
+  for (const std::int64_t cached : {255, 256, 510, 511, 512, 513, 1023, 1200}) {
     for (const std::int64_t rows : {1, 3, 8, 9}) {
       for (const bool sinks : {false, true}) {
         SCOPED_TRACE("cached " + std::to_string(cached) + ", rows " + std::to_string(rows));

@@ -417,7 +417,7 @@ TEST_P(CpuKernels, AttentionStaysInItsHeadsAndWorkSpace) {
     HeadPages head;
     head.first = reinterpret_cast<const std::byte*>(cache.data());
     head.row_bytes = size * 4;
-    head.page_stride = kPageTokens * head.row_bytes;
+    head.bundle_stride = kBundlePages * kPageTokens * head.row_bytes;
     head.size = head.stored_size = size;
     head.format = &table().format(DType::F32);
     Guarded<float> out(kRows * kAllHeads * size, -1.0F);
