@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/fusion.hpp"
 #include "cpu/runner.hpp"
 #include "cpu/threads/processor_count.hpp"
 #include "ingot/error.hpp"
@@ -16,17 +17,23 @@ std::uint64_t floats_of(std::uint64_t bytes) {
 
 }  // namespace
 
-std::vector<CompiledInstruction> compile_instructions(const BuildContext& context) {
-  std::vector<CompiledInstruction> out;
-  out.reserve(context.program.instructions.size());
+CompiledInstructions compile_instructions(const BuildContext& context) {
+  CompiledInstructions out;
   for (const Instruction& instruction : context.program.instructions) {
     Built built = build(instruction, context);
     if (const auto* refused = std::get_if<Unsupported>(&built)) {
       fail(ErrorCode::unsupported, "device cpu cannot run instruction ", name_of(instruction), ": ",
            refused->reason);
     }
-    out.push_back({std::get<Kernels>(std::move(built)), operands(instruction).writes});
+    out.each.push_back({std::get<Kernels>(std::move(built)), static_cast<int>(out.each.size())});
   }
+  std::size_t next = 0;
+  for (Fusion& fusion : find_fusions(context)) {
+    while (next < fusion.first) out.fused.push_back(out.each[next++]);
+    for (CompiledInstruction& part : fusion.parts) out.fused.push_back(std::move(part));
+    next = static_cast<std::size_t>(out.fused.back().index) + 1;
+  }
+  while (next < out.each.size()) out.fused.push_back(out.each[next++]);
   return out;
 }
 
@@ -43,17 +50,18 @@ int thread_count(const CompileOptions& options) {
   return options.threads > 0 ? options.threads : usable_processors();
 }
 
-ScratchPlan plan_scratch(const Program& program,
-                         const std::vector<CompiledInstruction>& instructions,
+ScratchPlan plan_scratch(const Program& program, const CompiledInstructions& instructions,
                          const StepLimits& limits, int threads) {
   ScratchPlan plan;
   plan.arena = plan_arena(program, limits.tokens, limits.outputs);
   plan.threads = threads;
-  for (const CompiledInstruction& instruction : instructions) {
-    for (const auto& kernel : instruction.kernels) {
-      const WorkSpace space = kernel->work_space(limits);
-      plan.shared_floats = std::max(plan.shared_floats, floats_of(space.shared_bytes));
-      plan.worker_floats = std::max(plan.worker_floats, floats_of(space.worker_bytes));
+  for (const auto* list : {&instructions.each, &instructions.fused}) {
+    for (const CompiledInstruction& instruction : *list) {
+      for (const auto& kernel : instruction.kernels) {
+        const WorkSpace space = kernel->work_space(limits);
+        plan.shared_floats = std::max(plan.shared_floats, floats_of(space.shared_bytes));
+        plan.worker_floats = std::max(plan.worker_floats, floats_of(space.worker_bytes));
+      }
     }
   }
   return plan;

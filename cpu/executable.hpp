@@ -16,11 +16,16 @@ namespace ingot::cpu {
 
 struct CompiledInstruction {
   Kernels kernels;
-  std::vector<ValueId> writes;  ///< what a tap sees after it
+  int index = 0;  ///< in the program; of fused instructions, of the last
+};
+
+struct CompiledInstructions {
+  std::vector<CompiledInstruction> each;   ///< one by one, as a tap for every value sees them
+  std::vector<CompiledInstruction> fused;  ///< as they run otherwise
 };
 
 /// The instructions' kernels. Error unsupported naming an instruction that cannot be run.
-std::vector<CompiledInstruction> compile_instructions(const BuildContext& context);
+CompiledInstructions compile_instructions(const BuildContext& context);
 
 /// Threads of a step under these options. Error invalid_argument for counts outside [0, 4096].
 int thread_count(const CompileOptions& options);
@@ -38,8 +43,7 @@ struct ScratchPlan {
   std::uint64_t bytes() const { return floats() * sizeof(float); }
 };
 
-ScratchPlan plan_scratch(const Program& program,
-                         const std::vector<CompiledInstruction>& instructions,
+ScratchPlan plan_scratch(const Program& program, const CompiledInstructions& instructions,
                          const StepLimits& limits, int threads);
 
 class Executable final : public CompiledProgram, public std::enable_shared_from_this<Executable> {
@@ -53,7 +57,7 @@ class Executable final : public CompiledProgram, public std::enable_shared_from_
                                      std::span<const std::int64_t> page_counts) override;
 
   const KernelTable& table() const { return table_; }
-  const std::vector<CompiledInstruction>& instructions() const { return instructions_; }
+  const CompiledInstructions& instructions() const { return instructions_; }
   int threads() const { return threads_; }
   HostExecutor* host_executor() const { return host_executor_; }
   ThreadPool& pool() { return *pool_; }  ///< only without a host executor
@@ -81,7 +85,7 @@ class Executable final : public CompiledProgram, public std::enable_shared_from_
   HostExecutor* host_executor_;
   std::unique_ptr<ThreadPool> pool_;
   PackedWeights weights_;
-  std::vector<CompiledInstruction> instructions_;
+  CompiledInstructions instructions_;
   std::mutex stepping_;
   std::atomic<std::thread::id> stepper_{};
 };

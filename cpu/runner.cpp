@@ -32,7 +32,7 @@ CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& l
   }
   for (const std::uint64_t offset : plan_.arena.offsets) values_.push_back(memory_.get() + offset);
   std::size_t kernels = 0;
-  for (const CompiledInstruction& instruction : executable_->instructions()) {
+  for (const CompiledInstruction& instruction : executable_->instructions().each) {
     kernels += std::max<std::size_t>(1, instruction.kernels.size());
   }
   phases_.reserve(kernels);
@@ -40,18 +40,21 @@ CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& l
                       static_cast<std::size_t>(limits.sequences));
 }
 
-std::span<const float> CpuRunner::step(const StepInput& input, const Tap& tap) {
+std::span<const float> CpuRunner::step(const StepInput& input, const Tap& tap, TapDetail detail) {
   check(input);
   const Executable::StepLock lock(*executable_);
   place_row_blocks(input);
   const StepContext context{input, states_, values_, row_blocks_,
                             memory_.get() + plan_.arena.elements};
-  place_phases(context, tap != nullptr);
+  const CompiledInstructions& instructions = executable_->instructions();
+  const bool is_fused = tap == nullptr || detail == TapDetail::as_run;
+  place_phases(context, is_fused ? instructions.fused : instructions.each, tap != nullptr);
+  const auto call = [&](int instruction) { call_tap(context, tap, detail, instruction); };
   ran_on_ = executable_->table().running();
   if (executable_->host_executor() != nullptr) {
-    run_on_host(context, tap);
+    run_on_host(context, call);
   } else {
-    run_on_pool(context, tap);
+    run_on_pool(context, call);
   }
   const Program& program = executable_->program();
   const std::int64_t logits = input.rows(Rows::outputs) * program.value(program.logits).columns;
@@ -83,18 +86,18 @@ void CpuRunner::place_row_blocks(const StepInput& input) {
   }
 }
 
-void CpuRunner::place_phases(const StepContext& step, bool tapped) {
+void CpuRunner::place_phases(const StepContext& step,
+                             const std::vector<CompiledInstruction>& instructions, bool tapped) {
   phases_.clear();
-  const auto& instructions = executable_->instructions();
-  for (std::size_t i = 0; i < instructions.size(); ++i) {
-    for (const auto& kernel : instructions[i].kernels) {
+  for (const CompiledInstruction& instruction : instructions) {
+    for (const auto& kernel : instruction.kernels) {
       const std::int64_t tasks = kernel->task_count(step);
       if (tasks > 0) phases_.push_back({kernel.get(), tasks, -1});
     }
     if (!tapped) continue;
     // A tap sees every instruction, also one that had nothing to do.
     if (phases_.empty() || phases_.back().ends_instruction >= 0) phases_.push_back({});
-    phases_.back().ends_instruction = static_cast<int>(i);
+    phases_.back().ends_instruction = instruction.index;
   }
 }
 
@@ -115,7 +118,7 @@ std::int64_t CpuRunner::next_shared_tasks(std::size_t phase) const {
   return phase < phases_.size() ? phases_[phase].tasks : 0;
 }
 
-void CpuRunner::run_on_pool(const StepContext& step, const Tap& tap) {
+void CpuRunner::run_on_pool(const StepContext& step, const std::function<void(int)>& ended) {
   ThreadPool& pool = executable_->pool();
   Barrier barrier(pool.size(), pool.spin_time());
   std::exception_ptr failure;  // set by worker 0 only, read by others behind a barrier
@@ -144,7 +147,7 @@ void CpuRunner::run_on_pool(const StepContext& step, const Tap& tap) {
       barrier.wait();
       if (worker == 0) {
         try {
-          call_tap(step, tap, phase.ends_instruction);
+          ended(phase.ends_instruction);
         } catch (...) {
           failure = std::current_exception();
         }
@@ -158,7 +161,7 @@ void CpuRunner::run_on_pool(const StepContext& step, const Tap& tap) {
 
 // Each kernel is a call of its own: barriers inside the host's tasks would wait for ever if the
 // host ran them one after the other.
-void CpuRunner::run_on_host(const StepContext& step, const Tap& tap) {
+void CpuRunner::run_on_host(const StepContext& step, const std::function<void(int)>& ended) {
   HostExecutor& host = *executable_->host_executor();
   for (std::size_t p = 0; p < phases_.size(); ++p) {
     const Phase& phase = phases_[p];
@@ -170,14 +173,16 @@ void CpuRunner::run_on_host(const StepContext& step, const Tap& tap) {
     } else {
       host.parallel(workers, [&](int worker) { run_tasks(step, phase, ranges_[0], worker); });
     }
-    if (phase.ends_instruction >= 0) call_tap(step, tap, phase.ends_instruction);
+    if (phase.ends_instruction >= 0) ended(phase.ends_instruction);
   }
 }
 
-void CpuRunner::call_tap(const StepContext& step, const Tap& tap, int instruction) const {
+void CpuRunner::call_tap(const StepContext& step, const Tap& tap, TapDetail detail,
+                         int instruction) const {
+  if (detail == TapDetail::as_run) return tap({.instruction = instruction});
   const Program& program = executable_->program();
-  const auto& writes = executable_->instructions()[static_cast<std::size_t>(instruction)].writes;
-  for (const ValueId id : writes) {
+  for (const ValueId id :
+       operands(program.instructions[static_cast<std::size_t>(instruction)]).writes) {
     const Value& value = program.value(id);
     const std::int64_t rows = step.input.rows(value.rows);
     tap({.instruction = instruction,

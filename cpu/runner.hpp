@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -19,7 +20,8 @@ class CpuRunner final : public Runner {
   CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& limits,
             const StateTypes& types, std::span<const std::int64_t> page_counts);
 
-  std::span<const float> step(const StepInput& input, const Tap& tap) override;
+  std::span<const float> step(const StepInput& input, const Tap& tap,
+                              TapDetail detail = TapDetail::every_value) override;
   StatePool& states() override { return states_; }
 
   /// Bytes allocated beside the states: what Device::scratch_bytes promised.
@@ -42,14 +44,16 @@ class CpuRunner final : public Runner {
 
   void check(const StepInput& input) const;
   void place_row_blocks(const StepInput& input);
-  void place_phases(const StepContext& step, bool tapped);
+  void place_phases(const StepContext& step, const std::vector<CompiledInstruction>& instructions,
+                    bool tapped);
   void run_tasks(const StepContext& step, const Phase& phase, TaskRanges& ranges,
                  int worker) noexcept;
   /// Tasks of the next phase, from `phase` on, that more than one worker takes part in.
   std::int64_t next_shared_tasks(std::size_t phase) const;
-  void run_on_pool(const StepContext& step, const Tap& tap);
-  void run_on_host(const StepContext& step, const Tap& tap);
-  void call_tap(const StepContext& step, const Tap& tap, int instruction) const;
+  /// `ended` is called with each tapped instruction's index.
+  void run_on_pool(const StepContext& step, const std::function<void(int)>& ended);
+  void run_on_host(const StepContext& step, const std::function<void(int)>& ended);
+  void call_tap(const StepContext& step, const Tap& tap, TapDetail detail, int instruction) const;
   float* worker_space(int worker) const;
 
   std::shared_ptr<Executable> executable_;

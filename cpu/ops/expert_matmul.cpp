@@ -174,7 +174,8 @@ class PrepareKernel final : public Kernel {
                                step.input.rows(experts_.rows), experts_.columns};
     for (std::int64_t r = task * kRowsPerTask; r < std::min(in.count, (task + 1) * kRowsPerTask);
          ++r) {
-      prepare(*experts_.table, Path::integers, in, r, step.shared + layout.integers);
+      prepare(*experts_.table, in, r,
+              {Path::integers, step.shared + layout.integers, experts_.columns});
     }
   }
 
@@ -196,11 +197,8 @@ class PrepareKernel final : public Kernel {
     if (expert == experts_.count) return;
     const Range rows = experts_.rows_of(step, expert);
     if (rows.size() <= kFewRows) return;
-    const ActivationRows in = rows_of_expert(experts_, step, rows);
-    float* out = step.shared + layout.tiles_of(rows.begin, rank);
-    for (std::int64_t b = 0; b * prepared_rows(Path::tiles) < in.count; ++b) {
-      prepare(*experts_.table, Path::tiles, in, b, out);
-    }
+    prepare_all(*experts_.table, rows_of_expert(experts_, step, rows),
+                {Path::tiles, step.shared + layout.tiles_of(rows.begin, rank), experts_.columns});
   }
 
   Experts experts_;

@@ -54,7 +54,8 @@ class Kernel {
   }
 };
 
-using Kernels = std::vector<std::unique_ptr<const Kernel>>;
+/// In order. Shared: an instruction's kernels also stand where it runs beside fused ones.
+using Kernels = std::vector<std::shared_ptr<const Kernel>>;
 
 constexpr std::int64_t divide_up(std::int64_t count, std::int64_t size) {
   return (count + size - 1) / size;

@@ -110,9 +110,7 @@ class HeadKernel : public Kernel {
     product.in = {.first = in.first, .stride = in.stride, .count = rows, .columns = whole.columns};
     product.rows = rows;
     product.prepared = worker_space;
-    for (std::int64_t b = 0; b < divide_up(rows, prepared_rows(product.path)); ++b) {
-      prepare(table_, product.path, product.in, b, worker_space);
-    }
+    prepare_all(table_, product.in, {product.path, worker_space, whole.columns});
     product.weight = whole;
     product.out = out.first;
     product.out_stride = out.stride;
@@ -206,7 +204,7 @@ class ExpandKernel final : public HeadKernel {
 // A kernel of Attention that finds its query and output in this instruction's work space.
 class InnerKernel final : public Kernel {
  public:
-  InnerKernel(std::unique_ptr<const Kernel> kernel, const Space& space)
+  InnerKernel(std::shared_ptr<const Kernel> kernel, const Space& space)
       : kernel_(std::move(kernel)), space_(space) {}
 
   WorkSpace work_space(const StepLimits& limits) const override {
@@ -237,7 +235,7 @@ class InnerKernel final : public Kernel {
     return call(inner);
   }
 
-  std::unique_ptr<const Kernel> kernel_;
+  std::shared_ptr<const Kernel> kernel_;
   Space space_;
 };
 
@@ -260,7 +258,7 @@ Built build_inner(const ops::LatentAttention& op, const Space& space, const Buil
 // A kernel of one of the two forms: it has nothing to do in steps of the other.
 class FormKernel final : public Kernel {
  public:
-  FormKernel(std::unique_ptr<const Kernel> kernel, std::shared_ptr<const Expansion> expansion,
+  FormKernel(std::shared_ptr<const Kernel> kernel, std::shared_ptr<const Expansion> expansion,
              bool is_expanded)
       : kernel_(std::move(kernel)), expansion_(std::move(expansion)), is_expanded_(is_expanded) {}
 
@@ -278,7 +276,7 @@ class FormKernel final : public Kernel {
   }
 
  private:
-  std::unique_ptr<const Kernel> kernel_;
+  std::shared_ptr<const Kernel> kernel_;
   std::shared_ptr<const Expansion> expansion_;
   bool is_expanded_;
 };

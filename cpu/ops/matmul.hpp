@@ -44,9 +44,12 @@ struct QuantizedRow {
   }
 };
 
+/// `columns` columns of a row, from `first_column` on; both are multiples of kActivationBlock.
 struct QuantizeRow {
-  const float* in = nullptr;  ///< [out.columns]
-  QuantizedRow out;
+  const float* in = nullptr;  ///< from the first of these columns
+  QuantizedRow out;           ///< the whole row
+  std::int64_t first_column = 0;
+  std::int64_t columns = 0;
 };
 
 /// Some rows of one weight.
@@ -67,6 +70,7 @@ struct FewRows {
   const float* bias = nullptr;       ///< [weight.rows] or null
   float* out = nullptr;              ///< column 0 of these weight rows
   std::int64_t out_stride = 0;
+  bool reused = false;  ///< `out` is read by the caller, from the cache
 };
 
 /// Activations as they lie in memory.

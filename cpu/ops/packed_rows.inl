@@ -76,9 +76,14 @@ inline void packed_rows(const FewRows& task, const float* const (&in)[kRows]) {
         const std::int64_t column = n + part * kLanes;
         Floats total = totals[m][part];
         if (task.bias != nullptr) total += load(task.bias + column);
-        // A line written into the caches would displace, and later be displaced by, the weights
-        // that pass through them: that costs as much as reading a kilobyte.
-        stream(task.out + row * task.out_stride + column, total);
+        float* out = task.out + row * task.out_stride + column;
+        if (task.reused) {
+          store(out, total);
+        } else {
+          // A line written into the caches would displace, and later be displaced by, the weights
+          // that pass through them: that costs as much as reading a kilobyte.
+          stream(out, total);
+        }
       }
     }
   }
@@ -89,7 +94,7 @@ inline void multiply_packed(const FewRows& task) {
   with_row_count(
       task.rows, [&](std::int64_t m) { return task.in[m].first; },
       [&](const auto& in) { packed_rows<P>(task, in); });
-  finish_streams();
+  if (!task.reused) finish_streams();
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

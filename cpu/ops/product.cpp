@@ -76,7 +76,8 @@ void multiply_quantized(const Product& task, std::int64_t first, std::int64_t co
           .rows = rows,
           .bias = part.bias,
           .out = part.out + r * part.out_stride,
-          .out_stride = part.out_stride});
+          .out_stride = part.out_stride,
+          .reused = part.reused});
   }
 }
 
@@ -147,21 +148,32 @@ std::int64_t prepared_rows(Path path) {
   return path == Path::tiles ? 16 : 1;
 }
 
-void prepare(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t block,
-             float* prepared) {
-  if (path == Path::floats) return;
-  if (path == Path::integers) {
-    table.quantize_row({row_of(in, block), quantized(prepared, in.columns, block)});
-    return;
+void prepare(const KernelTable& table, const ActivationRows& in, std::int64_t block,
+             const Prepared& out) {
+  const std::int64_t first = block * prepared_rows(out.path);
+  switch (out.path) {
+    case Path::integers:
+      table.quantize_row({.in = row_of(in, first),
+                          .out = quantized(out.first, out.columns, out.first_row + first),
+                          .first_column = out.first_column,
+                          .columns = in.columns});
+      return;
+    case Path::tiles:
+      table.pack_tiles({.in = in.index == nullptr ? row_of(in, first) : in.first,
+                        .in_stride = in.stride,
+                        .index = in.index == nullptr ? nullptr : in.index + first,
+                        .rows = std::min(prepared_rows(out.path), in.count - first),
+                        .columns = in.columns,
+                        .out = reinterpret_cast<std::uint16_t*>(out.first) +
+                               tile_halves(out.first_row + first, out.columns) +
+                               tile_halves(prepared_rows(out.path), out.first_column)});
+      return;
+    case Path::floats: return;
   }
-  const std::int64_t first = block * prepared_rows(path);
-  auto* tiles = reinterpret_cast<std::uint16_t*>(prepared) + tile_halves(first, in.columns);
-  table.pack_tiles({.in = in.index == nullptr ? row_of(in, first) : in.first,
-                    .in_stride = in.stride,
-                    .index = in.index == nullptr ? nullptr : in.index + first,
-                    .rows = std::min(prepared_rows(path), in.count - first),
-                    .columns = in.columns,
-                    .out = tiles});
+}
+
+void prepare_all(const KernelTable& table, const ActivationRows& in, const Prepared& out) {
+  for (std::int64_t b = 0; b * prepared_rows(out.path) < in.count; ++b) prepare(table, in, b, out);
 }
 
 TaskShape task_shape(Path path, const WeightRows& weight) {

@@ -25,9 +25,21 @@ std::int64_t prepared_floats(Path path, std::int64_t rows, std::int64_t columns)
 /// Rows that one call of `prepare` treats.
 std::int64_t prepared_rows(Path path);
 
+/// Where rows are prepared: the input's row 0 and column 0 become these of a whole.
+struct Prepared {
+  Path path = Path::floats;
+  float* first = nullptr;  ///< of the whole
+  std::int64_t columns = 0;
+  std::int64_t first_row = 0;     ///< a multiple of prepared_rows(path)
+  std::int64_t first_column = 0;  ///< a multiple of 32
+};
+
 /// Prepares the rows [block * prepared_rows(path), ...) of `in`.
-void prepare(const KernelTable& table, Path path, const ActivationRows& in, std::int64_t block,
-             float* prepared);
+void prepare(const KernelTable& table, const ActivationRows& in, std::int64_t block,
+             const Prepared& out);
+
+/// All rows of `in`.
+void prepare_all(const KernelTable& table, const ActivationRows& in, const Prepared& out);
 
 /// `count` rows of the weight from `first`, which is a multiple of 16 where rows are interleaved.
 WeightRows slice(const WeightRows& weight, std::int64_t first, std::int64_t count);

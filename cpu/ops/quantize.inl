@@ -16,11 +16,12 @@ inline void quantize_row(const QuantizeRow& task) {
   constexpr std::int32_t kTiny = (127 - 111) << 23;
   constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23
   constexpr std::int32_t kRounderBits = 0x4b400000;
-  std::int16_t* row_q = task.out.q();
-  float* scales = task.out.scales();
-  float* scaled_sums = task.out.scaled_sums();
-  std::int32_t* sums = task.out.sums();
-  for (std::int64_t b = 0; b * kActivationBlock < task.out.columns; ++b) {
+  const std::int64_t first_block = task.first_column / kActivationBlock;
+  std::int16_t* row_q = task.out.q() + task.first_column;
+  float* scales = task.out.scales() + first_block;
+  float* scaled_sums = task.out.scaled_sums() + first_block;
+  std::int32_t* sums = task.out.sums() + 2 * first_block;
+  for (std::int64_t b = 0; b * kActivationBlock < task.columns; ++b) {
     Floats x[kBlockVectors];
     Ints top = {};  // of floats without sign, integers order as the floats do
     for (int v = 0; v < kBlockVectors; ++v) {

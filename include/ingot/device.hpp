@@ -63,14 +63,20 @@ struct StateTypes {
 
 /// A value of the running program, as a tap sees it.
 struct TapEvent {
-  int instruction = 0;    ///< index in the program
-  std::string_view name;  ///< the value's name, e.g. "blk.3.attn_out"
+  int instruction = 0;      ///< index in the program
+  std::string_view name{};  ///< the value's name, e.g. "blk.3.attn_out"
   std::int64_t rows = 0;
   std::int64_t columns = 0;
-  std::span<float> data;  ///< row-major [rows, columns]; changes are taken into the computation
+  std::span<float> data{};  ///< row-major [rows, columns]; changes are taken into the computation
 };
 
 /// Called after the instruction that wrote the value. Exceptions end the step and reach its caller.
 using Tap = std::function<void(const TapEvent&)>;
+
+/// What a tap is called for.
+enum class TapDetail : std::uint8_t {
+  every_value,  ///< each value of each instruction: instructions that a device fuses run one by one
+  as_run,  ///< the end of each instruction, or of each group that is fused; events have no data
+};
 
 }  // namespace ingot

@@ -167,8 +167,8 @@ class Session {
   /// another model or with other cache types.
   SequenceId restore(const std::filesystem::path& path);
 
-  /// Sees every value of every following step; an empty function ends it.
-  void set_tap(Tap tap);
+  /// Sees every value of every following step, or what `detail` says; an empty function ends it.
+  void set_tap(Tap tap, TapDetail detail = TapDetail::every_value);
 
   struct Impl;  ///< opaque; for the library's own files
 

@@ -40,8 +40,10 @@ class Runner {
 
   /// Runs every instruction once. The input is within the limits and refers to reserved pages.
   /// Returns the logits, row-major [outputs, vocabulary], valid until the next step.
-  /// `tap`, if set, is called after each instruction for each value it wrote, and may change it.
-  virtual std::span<const float> step(const StepInput& input, const Tap& tap) = 0;
+  /// `tap`, if set, is called after each instruction: for each value it wrote, which it may change,
+  /// or once per instruction that is run.
+  virtual std::span<const float> step(const StepInput& input, const Tap& tap,
+                                      TapDetail detail = TapDetail::every_value) = 0;
 
   /// The pages of this runner's states.
   virtual StatePool& states() = 0;

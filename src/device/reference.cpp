@@ -18,12 +18,14 @@ class ReferenceRunner final : public Runner {
         arena_plan_(plan_arena(*program_, limits.tokens, limits.outputs)),
         arena_(arena_plan_.elements) {}
 
-  std::span<const float> step(const StepInput& input, const Tap& tap) override {
+  std::span<const float> step(const StepInput& input, const Tap& tap, TapDetail detail) override {
     ReferenceStep step(*program_, *weights_, input, states_, arena_, arena_plan_.offsets);
     int index = 0;
     for (const Instruction& instruction : program_->instructions) {
       std::visit([&step](const auto& op) { reference(op, step); }, instruction);
-      if (tap) {
+      if (tap && detail == TapDetail::as_run) {
+        tap({.instruction = index});
+      } else if (tap) {
         for (const ValueId id : operands(instruction).writes) show(tap, index, id, step.value(id));
       }
       ++index;

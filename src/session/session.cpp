@@ -150,8 +150,9 @@ std::int64_t Session::rewind(SequenceId sequence, std::int64_t to) {
   return restored;
 }
 
-void Session::set_tap(Tap tap) {
+void Session::set_tap(Tap tap, TapDetail detail) {
   impl_->tap = std::move(tap);
+  impl_->tap_detail = detail;
 }
 
 StepResult Session::step(std::initializer_list<StepRequest> requests, const StepOptions& options) {
@@ -212,7 +213,8 @@ StepResult Session::step(std::span<const StepRequest> requests, const StepOption
                                                  static_cast<std::size_t>(share.count)),
           impl_->states, sequence.state, share.outputs);
     }
-    const std::span<const float> logits = impl_->runner->step(builder.finish(), impl_->tap);
+    const std::span<const float> logits =
+        impl_->runner->step(builder.finish(), impl_->tap, impl_->tap_detail);
     result.logits.insert(result.logits.end(), logits.begin(), logits.end());
     for (const Share& share : shares) {
       impl_->states.commit(impl_->find(share.pending->request->sequence).state, share.count);

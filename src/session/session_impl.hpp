@@ -34,6 +34,7 @@ struct Session::Impl {
   std::map<std::int32_t, Sequence> sequences;
   std::int32_t next_id = 0;
   Tap tap;
+  TapDetail tap_detail = TapDetail::every_value;
 };
 
 }  // namespace ingot

@@ -249,8 +249,8 @@ StepInput OpCase::last_step() const {
   return input;
 }
 
-std::unique_ptr<Runner> OpCase::run_steps(const Device& device, const Built& built,
-                                          const Tap& tap) const {
+OpCase::Ran OpCase::run_steps(const Device& device, const Built& built, const Tap& tap,
+                              TapDetail detail) const {
   require_support(device, *built.program);
   const StepInput input = last_step();
   StepLimits limits;
@@ -267,8 +267,8 @@ std::unique_ptr<Runner> OpCase::run_steps(const Device& device, const Built& bui
   for (std::size_t s = 0; s < sequences_.size(); ++s) {
     if (sequences_[s].cached > 0) runner->step(prefill(s), {});
   }
-  runner->step(input, tap);
-  return runner;
+  const std::span<const float> result = runner->step(input, tap, detail);
+  return {std::move(runner), {result.begin(), result.end()}};
 }
 
 Recorded OpCase::run(const Device& device, const Instruction& instruction, ValueId out) {
@@ -284,9 +284,18 @@ Recorded OpCase::run(const Device& device, const Instruction& instruction, Value
   return recorded;
 }
 
+OpCase::Fused OpCase::run_fused(const Device& device, const Instruction& instruction, ValueId out) {
+  Fused fused;
+  fused.data = run_steps(
+                   device, build(instruction, out), [&](const TapEvent&) { ++fused.parts; },
+                   TapDetail::as_run)
+                   .result;
+  return fused;
+}
+
 std::vector<std::byte> OpCase::pages_after(const Device& device, const Instruction& instruction) {
   const Built built = build(instruction, inputs_.front().value);
-  const auto runner = run_steps(device, built, {});
+  const auto runner = run_steps(device, built, {}).runner;
   StatePool& pool = runner->states();
   const std::uint64_t page_bytes = pool.page_bytes(0);
   std::vector<std::byte> bytes(page_bytes * static_cast<std::uint64_t>(page_count()));

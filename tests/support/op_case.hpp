@@ -101,6 +101,13 @@ class OpCase {
   /// The value as the device computes it in the last step.
   Recorded run(const Device& device, const Instruction& instruction, ValueId out);
 
+  /// The value where nobody looks on: instructions that a device fuses run as one.
+  struct Fused {
+    std::vector<float> data;
+    int parts = 0;  ///< instructions and fused groups that ran
+  };
+  Fused run_fused(const Device& device, const Instruction& instruction, ValueId out);
+
   /// The pages of the states after the last step, as StatePool::read_page gives them.
   std::vector<std::byte> pages_after(const Device& device, const Instruction& instruction);
 
@@ -129,7 +136,12 @@ class OpCase {
 
   TensorId add_tensor(Tensor tensor, std::vector<std::byte> bytes);
   Built build(const Instruction& instruction, ValueId out) const;
-  std::unique_ptr<Runner> run_steps(const Device& device, const Built& built, const Tap& tap) const;
+  struct Ran {
+    std::unique_ptr<Runner> runner;
+    std::vector<float> result;  ///< of the last step
+  };
+  Ran run_steps(const Device& device, const Built& built, const Tap& tap,
+                TapDetail detail = TapDetail::every_value) const;
   StepInput prefill(std::size_t sequence) const;
   StepInput last_step() const;
   void add_sequence(StepInput& input, std::size_t sequence, std::int64_t first,

@@ -321,6 +321,18 @@ TEST_P(TapTest, SeesEveryValueInOrderOnTheThreadThatSteps) {
   EXPECT_EQ(names, (std::vector<std::string>{"x", "k", "a", "y", "out", "logits"}));
 }
 
+TEST_P(TapTest, CanSeeWhatRunsWithoutItsData) {
+  std::vector<int> ended;
+  (void)runner_->step(
+      SmallModel::step(9),
+      [&](const TapEvent& event) {
+        ended.push_back(event.instruction);
+        EXPECT_TRUE(event.data.empty());
+      },
+      TapDetail::as_run);
+  EXPECT_EQ(ended, (std::vector<int>{0, 1, 2, 3, 4, 5, 6}));
+}
+
 TEST_P(TapTest, MayChangeWhatItSees) {
   const auto plain = runner_->step(SmallModel::step(9), {});
   const std::vector<float> before(plain.begin(), plain.end());

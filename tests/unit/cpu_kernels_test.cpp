@@ -74,7 +74,7 @@ TEST_P(CpuKernels, ActivationsAreWithinHalfAStepAndClamped) {
     x[6] = -100.0F;
     Guarded<float> memory(QuantizedRow::floats(columns));
     const QuantizedRow row{memory.data(), columns};
-    table().quantize_row({x.data(), row});
+    table().quantize_row({.in = x.data(), .out = row, .columns = row.columns});
     const auto q = integers(row);
     const float* scales = row.scales();
     for (std::int64_t i = 0; i < columns; ++i) {
@@ -102,7 +102,7 @@ TEST_P(CpuKernels, ActivationsRoundTiesToEven) {
   x[31] = kLargestActivation;  // scale 1
   std::vector<float> memory(QuantizedRow::floats(32));
   const QuantizedRow row{memory.data(), 32};
-  table().quantize_row({x.data(), row});
+  table().quantize_row({.in = x.data(), .out = row, .columns = row.columns});
   EXPECT_EQ(row.scales()[0], 1.0F);
   const std::int16_t expected[] = {0, 2, 2, 0, -2, -2};
   for (int i = 0; i < 6; ++i)
@@ -116,7 +116,7 @@ TEST_P(CpuKernels, ActivationBlocksThatCannotBeScaled) {
   x[80] = std::nanf("");
   std::vector<float> memory(QuantizedRow::floats(96));
   const QuantizedRow row{memory.data(), 96};
-  table().quantize_row({x.data(), row});
+  table().quantize_row({.in = x.data(), .out = row, .columns = row.columns});
   const float* scales = row.scales();
   EXPECT_EQ(scales[0], 0.0F);
   EXPECT_TRUE(std::isnan(scales[1]));
@@ -231,7 +231,8 @@ TEST_P(CpuKernels, ProductsStayInTheirRowsAndColumns) {
         for (std::int64_t r = 0; r < rows; ++r) {
           memory.emplace_back(QuantizedRow::floats(columns));
           in.push_back({memory.back().data(), columns});
-          table().quantize_row({x.data() + r * columns, in.back()});
+          table().quantize_row(
+              {.in = x.data() + r * columns, .out = in.back(), .columns = columns});
         }
         Guarded<float> few(rows * stride, -1.0F);
         table().few_rows({weight, in.data(), rows, nullptr, few.data(), stride});
@@ -273,9 +274,7 @@ TEST_P(CpuKernels, InterleavedProductsStayInTheirRowsAndColumns) {
           const auto aligned = [](float* p) {
             return reinterpret_cast<float*>((reinterpret_cast<std::uintptr_t>(p) + 63) / 64 * 64);
           };
-          for (std::int64_t b = 0; b * prepared_rows(path) < rows; ++b) {
-            prepare(table(), path, product.in, b, aligned(prepared.data()));
-          }
+          prepare_all(table(), product.in, {path, aligned(prepared.data()), columns});
           product.prepared = aligned(prepared.data());
           Guarded<float> out(rows * stride, -1.0F);
           product.out = out.data();

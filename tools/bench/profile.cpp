@@ -31,11 +31,9 @@ class Collector {
 
   void event(int instruction) {
     const auto index = static_cast<std::size_t>(instruction);
-    if (index >= next_) {
-      row_ = &row(next_, index);
-      ++row_->count;
-      next_ = index + 1;
-    }  // else: a further value of the same instruction
+    row_ = &row(next_, index);
+    ++row_->count;
+    next_ = index + 1;
     add_time();
   }
 
@@ -83,7 +81,7 @@ class Collector {
   std::vector<InstructionCost> costs_;
   std::map<std::pair<std::string, std::string>, ProfileRow> rows_;
   ProfileRow* row_ = nullptr;
-  std::size_t next_ = 0;  ///< first instruction that has not been seen in this step
+  std::size_t next_ = 0;  ///< first instruction that has not ended in this step
   Clock::time_point last_{};
 };
 
@@ -95,7 +93,8 @@ Profile profile(BenchSession& session, const BenchTest& test, const Limits& limi
   result.bandwidth = limits.read_bandwidth();
   result.peak = limits.multiply_add_peak();
   Collector collector;
-  session.session().set_tap([&](const TapEvent& event) { collector.event(event.instruction); });
+  session.session().set_tap([&](const TapEvent& event) { collector.event(event.instruction); },
+                            TapDetail::as_run);
   try {
     for (const StepOutline& step : test.steps()) {
       collector.begin(step_cost(session.executable(), step));

@@ -1,0 +1,20 @@
+// Which neighbouring instructions run as one: kernels that keep what lies between them out of
+// memory. A step with a tap for every value runs the instructions one by one, with the same bits.
+#pragma once
+
+#include <vector>
+
+#include "cpu/executable.hpp"
+
+namespace ingot::cpu {
+
+/// What runs in the place of the instructions from `first` to the last part's index.
+struct Fusion {
+  std::size_t first = 0;
+  std::vector<CompiledInstruction> parts;
+};
+
+/// In the program's order, apart from each other.
+std::vector<Fusion> find_fusions(const BuildContext& context);
+
+}  // namespace ingot::cpu

@@ -1,0 +1,220 @@
+#include "cpu/ops/gated_matmul.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "cpu/ops/matmul_kernels.hpp"
+#include "src/ops/glu.hpp"
+
+namespace ingot::cpu {
+namespace {
+
+/// Columns of the gated product that a task makes, on tiles: as many rows of gate and of up.
+constexpr std::int64_t kTileColumnsOfEach = 128;
+
+/// Columns of a row that a task of few rows gates: about 1 us of work.
+constexpr std::int64_t kPreparedColumns = 1024;
+
+// What all kernels of the chain know.
+struct Chain {
+  const MatMulData::Part& part(ValueId out) const {
+    return first.parts[first.parts[0].out == out ? 0 : 1];
+  }
+  const MatMulData::Part& gate() const { return part(op.gate); }
+  const MatMulData::Part& up() const { return part(op.up); }
+
+  void glu(const float* gate, const float* up, float* out, std::int64_t count) const {
+    if (op.limit > 0) {
+      first.table->glu_within(op.kind, static_cast<float>(op.limit), gate, up, out, count);
+    } else {
+      first.table->glu(op.kind, gate, up, out, count);
+    }
+  }
+
+  // Makes a part of the gated product ready for the next product.
+  void prepare_next(const StepContext& step, const ActivationRows& gated, std::int64_t row,
+                    std::int64_t column) const {
+    const std::int64_t rows = first.step_rows(step);
+    prepare_all(*first.table, gated,
+                {.path = next.prepared_path(rows),
+                 .first = step.shared + first.floats(rows),
+                 .columns = next.columns,
+                 .first_row = row,
+                 .first_column = column});
+  }
+
+  ops::Glu op;
+  MatMulData first;
+  MatMulData next;
+};
+
+using SharedChain = std::shared_ptr<const Chain>;
+
+// Many rows. A task is some columns of the gated product: as many rows of gate and of up, times
+// some activation rows.
+class GatedKernel final : public Kernel {
+ public:
+  explicit GatedKernel(SharedChain chain) : chain_(std::move(chain)) {}
+
+  WorkSpace work_space(const StepLimits& limits) const override {
+    const MatMulData& first = chain_->first;
+    std::int64_t product = 0;
+    for (const MatMulData::Part& part : first.parts) {
+      product = std::max(product, product_work_floats(*first.table, *part.weight.format));
+    }
+    const Tasks tasks(*chain_, kFewRows + 1);
+    const std::int64_t sums = 2 * std::min(tasks.rows, limits.tokens) * tasks.columns;
+    return {
+        static_cast<std::uint64_t>(first.most_floats(limits) + chain_->next.most_floats(limits)) *
+            sizeof(float),
+        static_cast<std::uint64_t>(product + sums) * sizeof(float)};
+  }
+
+  std::int64_t task_count(const StepContext& step) const noexcept override {
+    const std::int64_t rows = chain_->first.step_rows(step);
+    const Tasks tasks(*chain_, rows);
+    return rows <= kFewRows ? 0 : tasks.blocks * divide_up(rows, tasks.rows);
+  }
+
+  void run(const StepContext& step, float* worker_space,
+           std::int64_t task) const noexcept override {
+    const MatMulData& first = chain_->first;
+    const ActivationRows in = first.activations(step);
+    const Tasks tasks(*chain_, in.count);
+    const std::int64_t row = task / tasks.blocks * tasks.rows;
+    const std::int64_t column = task % tasks.blocks * tasks.columns;
+    const std::int64_t rows = std::min(tasks.rows, in.count - row);
+    const std::int64_t columns = std::min(tasks.columns, chain_->next.columns - column);
+    float* gate = worker_space;
+    float* up = gate + rows * columns;
+    float* work = up + rows * columns;
+    Product product;
+    product.path = tasks.path;
+    product.in = in;
+    product.first_row = row;
+    product.rows = rows;
+    product.prepared = step.shared;
+    product.out_stride = columns;
+    product.reused = true;
+    for (const auto& [part, out] : {std::pair{&chain_->gate(), gate}, {&chain_->up(), up}}) {
+      product.weight = slice(part->weight, column, columns);
+      product.bias = part->bias == nullptr ? nullptr : part->bias + column;
+      product.out = out;
+      multiply_all(*first.table, product, work);
+    }
+    chain_->glu(gate, up, gate, rows * columns);
+    chain_->prepare_next(step, {gate, columns, nullptr, rows, columns}, row, column);
+  }
+
+ private:
+  // How the work is cut up in a step of `step_rows` rows.
+  struct Tasks {
+    Tasks(const Chain& chain, std::int64_t step_rows)
+        : path(path_of(*chain.first.table, *chain.gate().weight.format, step_rows)) {
+      const TaskShape shape = task_shape(path, chain.gate().weight);
+      rows = shape.rows;
+      // Prepared activations are in groups of 32 columns.
+      columns = path == Path::tiles ? kTileColumnsOfEach : divide_up(shape.weight_rows, 32) * 32;
+      blocks = divide_up(chain.next.columns, columns);
+    }
+    Path path;
+    std::int64_t rows = 0;
+    std::int64_t columns = 0;
+    std::int64_t blocks = 0;  // all of them before the next rows, which stay in the cache
+  };
+
+  SharedChain chain_;
+};
+
+// Few rows. Gate and up are products like any other: to read both weights in turns, for the sake of
+// their results, costs a tenth of the speed of memory.
+class FewRowsProductKernel final : public Kernel {
+ public:
+  explicit FewRowsProductKernel(SharedChain chain)
+      : chain_(std::move(chain)),
+        product_(std::shared_ptr<const MatMulData>(chain_, &chain_->first)) {}
+
+  WorkSpace work_space(const StepLimits& limits) const override {
+    return product_.work_space(limits);
+  }
+  std::int64_t task_count(const StepContext& step) const noexcept override {
+    return chain_->first.step_rows(step) <= kFewRows ? product_.task_count(step) : 0;
+  }
+  void run(const StepContext& step, float* worker_space,
+           std::int64_t task) const noexcept override {
+    product_.run(step, worker_space, task);
+  }
+  void run_all(const StepContext& step, float* worker_space,
+               TaskRun tasks) const noexcept override {
+    product_.run_all(step, worker_space, tasks);
+  }
+
+ private:
+  SharedChain chain_;
+  ProductKernel product_;
+};
+
+// Few rows: a task gates some columns of a row and makes them ready.
+class GatedPrepareKernel final : public Kernel {
+ public:
+  explicit GatedPrepareKernel(SharedChain chain) : chain_(std::move(chain)) {}
+
+  WorkSpace work_space(const StepLimits&) const override {
+    return {0, kPreparedColumns * sizeof(float)};
+  }
+
+  std::int64_t task_count(const StepContext& step) const noexcept override {
+    const std::int64_t rows = chain_->first.step_rows(step);
+    return rows <= kFewRows ? rows * blocks() : 0;
+  }
+
+  void run(const StepContext& step, float* gated, std::int64_t task) const noexcept override {
+    const std::int64_t row = task / blocks();
+    const std::int64_t column = task % blocks() * kPreparedColumns;
+    const std::int64_t columns = std::min(kPreparedColumns, chain_->next.columns - column);
+    const std::int64_t at = row * chain_->next.columns + column;
+    chain_->glu(step.value(chain_->op.gate) + at, step.value(chain_->op.up) + at, gated, columns);
+    chain_->prepare_next(step, {gated, columns, nullptr, 1, columns}, row, column);
+  }
+
+ private:
+  std::int64_t blocks() const { return divide_up(chain_->next.columns, kPreparedColumns); }
+
+  SharedChain chain_;
+};
+
+bool takes_floats(const MatMulData& data, std::int64_t rows) {
+  return std::any_of(data.parts.begin(), data.parts.end(), [&](const MatMulData::Part& part) {
+    return path_of(*data.table, *part.weight.format, rows) == Path::floats;
+  });
+}
+
+}  // namespace
+
+std::optional<GatedMatMul> build_gated(const ops::MatMul& first, const ops::Glu& glu,
+                                       const ops::MatMul& next, const BuildContext& context) {
+  if (first.parts.size() != 2 || context.program.value(glu.out).columns % 32 != 0) {
+    return std::nullopt;
+  }
+  const auto chain = std::make_shared<const Chain>(
+      Chain{glu, MatMulData(first, context), MatMulData(next, context)});
+  for (const std::int64_t rows : {kFewRows, kFewRows + 1}) {
+    const auto path = [&](const MatMulData::Part& part) {
+      return path_of(context.table, *part.weight.format, rows);
+    };
+    if (path(chain->gate()) != path(chain->up())) return std::nullopt;
+    if (takes_floats(chain->next, rows)) return std::nullopt;
+  }
+  // Each has tasks for few rows or for many.
+  const std::shared_ptr<const MatMulData> first_data(chain, &chain->first);
+  const std::shared_ptr<const MatMulData> next_data(chain, &chain->next);
+  GatedMatMul out;
+  out.gated.push_back(std::make_shared<const PrepareKernel>(first_data));
+  out.gated.push_back(std::make_shared<const FewRowsProductKernel>(chain));
+  out.gated.push_back(std::make_shared<const GatedPrepareKernel>(chain));
+  out.gated.push_back(std::make_shared<const GatedKernel>(chain));
+  out.next.push_back(std::make_shared<const ProductKernel>(next_data, first_data));
+  return out;
+}
+
+}  // namespace ingot::cpu

@@ -1,0 +1,24 @@
+// A gated feed-forward as one chain: MatMul of gate and up, Glu, MatMul. The gated product of a few
+// columns is made ready for the next product where it is still in the cache; gate, up and their
+// product never exist as matrices.
+#pragma once
+
+#include <optional>
+
+#include "cpu/ops/build.hpp"
+
+namespace ingot::cpu {
+
+/// The kernels in the place of three instructions of which each reads what the one before it wrote
+/// and nobody else does.
+struct GatedMatMul {
+  Kernels gated;  ///< of the first MatMul and the Glu
+  Kernels next;   ///< of the second MatMul
+};
+
+/// Nothing where the weights' formats want it otherwise: activations of the second MatMul that are
+/// not prepared, or gate and up on different paths.
+std::optional<GatedMatMul> build_gated(const ops::MatMul& first, const ops::Glu& glu,
+                                       const ops::MatMul& next, const BuildContext& context);
+
+}  // namespace ingot::cpu
