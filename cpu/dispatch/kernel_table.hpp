@@ -6,6 +6,7 @@
 
 #include "cpu/ops/attention.hpp"
 #include "cpu/ops/elementwise.hpp"
+#include "cpu/ops/integer_panels.hpp"
 #include "cpu/ops/latent_attention.hpp"
 #include "cpu/ops/matmul.hpp"
 #include "cpu/ops/norm.hpp"
@@ -18,7 +19,8 @@ namespace ingot::cpu {
 /// The loops of one format over interleaved rows.
 struct PackedKernels {
   void (*few_rows)(const FewRows&) = nullptr;
-  void (*tiles)(const TileProduct&) = nullptr;  ///< null where pack_tiles is
+  void (*tiles)(const TileProduct&) = nullptr;           ///< null where pack_tiles is
+  void (*panels)(const IntegerPanelProduct&) = nullptr;  ///< null where tiles is not
   void (*transposed)(const TransposedProduct&) = nullptr;
 };
 
@@ -35,8 +37,9 @@ struct KernelTable {
   /// Decodes a row of a weight to f32.
   void (*decode_row)(const WeightRows& weight, std::int64_t row, float* out);
 
-  bool splits_activations;  ///< QuantizedRow::q are bytes, activations.inl
+  bool splits_activations;  ///< quantize_row makes QuantizedRow::q bytes, activations.inl
   void (*quantize_row)(const QuantizeRow&);
+  void (*quantize_in_order)(const QuantizeRow&);  ///< QuantizedRow::q in the order of the columns
   void (*few_rows)(const FewRows&);
   /// Up to kFewRows rows times F32, F16 or BF16, whose columns are a multiple of 32; `panel` is not
   /// needed.

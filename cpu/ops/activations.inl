@@ -1,10 +1,11 @@
 // How activations rounded to 16 bits lie in QuantizedRow::q, and how they are multiplied with
 // codes.
 //
-// With byte products (VNNI) 32 columns are 32 high bytes, then 32 low bytes, both signed, so that
-// x = 256 * high + low: two byte products of four columns each do the work of the two 16-bit
-// products of two columns, and codes need not be widened. Within four columns they are in the order
-// of the interleaved weights (packed.hpp). Elsewhere they are integers of 16 bits in their order.
+// Many rows have them as integers of 16 bits in their order. So have few, but with byte products
+// (VNNI) 32 columns are 32 high bytes, then 32 low bytes, both signed, so that x = 256 * high +
+// low: two byte products of four columns each do the work of the two 16-bit products of two
+// columns, and codes need not be widened. Within four columns they are in the order of the
+// interleaved weights (packed.hpp).
 #include "cpu/ops/matmul.hpp"
 #include "cpu/quant/packed.hpp"
 #include "cpu/targets/simd.hpp"
@@ -18,6 +19,16 @@ namespace ingot::cpu::INGOT_CPU_TARGET {
 /// Vectors of f32 or of integers that 32 columns are.
 inline constexpr int kBlockVectors = static_cast<int>(kActivationBlock) / kLanes;
 
+/// Integers of 16 bits, column after column.
+struct ColumnOrder {
+  static void store(const Ints (&x)[kBlockVectors], std::int16_t* q) {
+    for (int v = 0; v < kBlockVectors; ++v) {
+      const auto narrow = __builtin_convertvector(x[v], HalfShorts);
+      __builtin_memcpy(q + v * kLanes, &narrow, sizeof narrow);
+    }
+  }
+};
+
 #if defined(__AVX512VNNI__)
 
 inline constexpr bool kSplitsActivations = true;
@@ -28,15 +39,18 @@ inline __m128i in_lane_order(__m128i bytes) {
                           _mm_set_epi8(15, 13, 14, 12, 11, 9, 10, 8, 7, 5, 6, 4, 3, 1, 2, 0));
 }
 
-inline void store_activations(const Ints (&x)[kBlockVectors], std::int16_t* q) {
-  for (int v = 0; v < kBlockVectors; ++v) {
-    auto* high = reinterpret_cast<__m128i*>(q) + v;
-    const auto low_bytes = _mm512_maskz_cvtepi32_epi8(0xffff, (__m512i)x[v]);
-    const auto high_bytes = _mm512_maskz_cvtepi32_epi8(0xffff, (__m512i)((x[v] + 128) >> 8));
-    _mm_storeu_si128(high, in_lane_order(high_bytes));
-    _mm_storeu_si128(high + 2, in_lane_order(low_bytes));
+struct ByteOrder {
+  static void store(const Ints (&x)[kBlockVectors], std::int16_t* q) {
+    for (int v = 0; v < kBlockVectors; ++v) {
+      auto* high = reinterpret_cast<__m128i*>(q) + v;
+      const auto low_bytes = _mm512_maskz_cvtepi32_epi8(0xffff, (__m512i)x[v]);
+      const auto high_bytes = _mm512_maskz_cvtepi32_epi8(0xffff, (__m512i)((x[v] + 128) >> 8));
+      _mm_storeu_si128(high, in_lane_order(high_bytes));
+      _mm_storeu_si128(high + 2, in_lane_order(low_bytes));
+    }
   }
-}
+};
+typedef ByteOrder FewRowsOrder;
 
 /// The sums of products of unsigned codes with one row's activations, a weight row per lane.
 class LaneSums {
@@ -62,11 +76,7 @@ class LaneSums {
 
 inline constexpr bool kSplitsActivations = false;
 
-inline void store_activations(const Ints (&x)[kBlockVectors], std::int16_t* q) {
-  std::int32_t wide[kActivationBlock];
-  __builtin_memcpy(wide, x, sizeof wide);
-  for (int i = 0; i < kActivationBlock; ++i) q[i] = static_cast<std::int16_t>(wide[i]);
-}
+typedef ColumnOrder FewRowsOrder;
 
 class LaneSums {
  public:
@@ -76,10 +86,8 @@ class LaneSums {
   void add(Bytes codes, const std::int16_t* q) {
     const auto even = (Shorts)((UnsignedShorts)codes & 0x00ff);
     const auto odd = (Shorts)((UnsignedShorts)codes >> 8);
-    sums_ += multiply_add_pairs(even, (Shorts)broadcast_word(q + 4 * kAt));
-    keep_in_order(sums_);
-    sums_ += multiply_add_pairs(odd, (Shorts)broadcast_word(q + 4 * kAt + 2));
-    keep_in_order(sums_);
+    add_pair_products(sums_, even, (Shorts)broadcast_word(q + 4 * kAt));
+    add_pair_products(sums_, odd, (Shorts)broadcast_word(q + 4 * kAt + 2));
   }
 
   Ints total() const { return sums_; }

@@ -81,7 +81,9 @@ struct Layout {
   Layout(const Experts& experts, std::int64_t rows, std::int64_t assignments)
       : columns(experts.columns),
         integers(divide_up(assignments, 16) * 16),
-        tiles(integers + (experts.any_lanes ? prepared_floats(Path::integers, rows, columns) : 0)),
+        panels(integers + (experts.any_lanes ? prepared_floats(Path::integers, rows, columns) : 0)),
+        tiles(panels +
+              (experts.many == Path::panels ? prepared_floats(Path::panels, rows, columns) : 0)),
         end(tiles + (experts.many == Path::tiles
                          ? tile_floats(assignments, std::min(experts.count, assignments))
                          : 0)) {}
@@ -99,6 +101,7 @@ struct Layout {
 
   std::int64_t columns;
   std::int64_t integers;
+  std::int64_t panels;
   std::int64_t tiles;
   std::int64_t end;
 };
@@ -164,7 +167,7 @@ class PrepareKernel final : public Kernel {
   }
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
-    return row_tasks(step) + (has_tiles(step) ? experts_.most_touched(step) : 0);
+    return row_tasks(step) + (has_many(step, Path::tiles) ? experts_.most_touched(step) : 0);
   }
 
   void run(const StepContext& step, float*, std::int64_t task) const noexcept override {
@@ -176,6 +179,10 @@ class PrepareKernel final : public Kernel {
          ++r) {
       prepare(*experts_.table, in, r,
               {Path::integers, step.shared + layout.integers, experts_.columns});
+      if (has_many(step, Path::panels)) {
+        prepare(*experts_.table, in, r,
+                {Path::panels, step.shared + layout.panels, experts_.columns});
+      }
     }
   }
 
@@ -188,8 +195,8 @@ class PrepareKernel final : public Kernel {
   }
 
   // A token uses an expert at most once, so few tokens are few rows of each.
-  bool has_tiles(const StepContext& step) const {
-    return experts_.many == Path::tiles && step.input.rows(Rows::tokens) > kFewRows;
+  bool has_many(const StepContext& step, Path path) const {
+    return experts_.many == path && step.input.rows(Rows::tokens) > kFewRows;
   }
 
   void fill_tiles(const StepContext& step, const Layout& layout, std::int64_t rank) const {
@@ -227,9 +234,10 @@ void multiply_slice(const Experts& experts, const StepContext& step, const Exper
   product.in = rows_of_expert(experts, step, slice.rows);
   if (product.path == Path::tiles) {
     product.prepared = step.shared + layout.tiles_of(slice.rows.begin, slice.rank);
-  } else if (product.path == Path::integers) {
+  } else if (product.path != Path::floats) {
     // Prepared in the order of the input.
-    product.prepared = step.shared + layout.integers;
+    product.prepared =
+        step.shared + (product.path == Path::integers ? layout.integers : layout.panels);
     product.prepared_index = product.in.index;
     if (product.in.index == nullptr) {
       product.prepared += prepared_floats(product.path, slice.rows.begin, experts.columns);

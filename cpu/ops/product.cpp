@@ -12,10 +12,6 @@ namespace {
 /// much as eight products with it, so at 256 it is a few percent.
 constexpr std::int64_t kFloatRows = 256;
 
-/// Activation rows per task of integer products: 256 rows of 2,048 columns of 16 bits stay in the
-/// second-level cache.
-constexpr std::int64_t kIntegerRows = 256;
-
 /// Weight bytes that a task of few rows reads: about 2 us of work, what a thread may have to wait
 /// for another at the end.
 constexpr std::int64_t kBytesPerTask = 32768;
@@ -58,40 +54,57 @@ void multiply_floats(const KernelTable& table, const Product& task, float* work)
   }
 }
 
-// The task's rows in steps of kFewRows: `loop` over `count` weight rows from `first`.
+// `loop` over `count` weight rows from `first`.
 void multiply_quantized(const Product& task, std::int64_t first, std::int64_t count,
                         void (*loop)(const FewRows&)) {
   const Product part = part_of(task, first, count);
-  for (std::int64_t r = 0; r < part.rows; r += kFewRows) {
-    std::array<QuantizedRow, kFewRows> in;
-    const std::int64_t rows = std::min(kFewRows, part.rows - r);
-    for (std::int64_t i = 0; i < rows; ++i) {
-      const std::int64_t row = part.first_row + r + i;
-      in[static_cast<std::size_t>(i)] =
-          quantized(part.prepared, part.in.columns,
-                    part.prepared_index == nullptr ? row : part.prepared_index[row]);
-    }
-    loop({.weight = part.weight,
-          .in = in.data(),
-          .rows = rows,
-          .bias = part.bias,
-          .out = part.out + r * part.out_stride,
-          .out_stride = part.out_stride,
-          .reused = part.reused});
+  std::array<QuantizedRow, kFewRows> in;
+  for (std::int64_t i = 0; i < part.rows; ++i) {
+    const std::int64_t row = part.first_row + i;
+    in[static_cast<std::size_t>(i)] =
+        quantized(part.prepared, part.in.columns,
+                  part.prepared_index == nullptr ? row : part.prepared_index[row]);
   }
+  loop({.weight = part.weight,
+        .in = in.data(),
+        .rows = part.rows,
+        .bias = part.bias,
+        .out = part.out,
+        .out_stride = part.out_stride,
+        .reused = part.reused});
 }
 
 void multiply_integers(const KernelTable& table, const Product& task) {
   const std::int64_t packed = task.weight.packed_rows;
-  // A group of interleaved rows stays in the first-level cache while all activations go past it;
-  // few activations take all groups in one stream.
-  const std::int64_t together = task.rows > kFewRows ? kGroupRows : std::max(packed, kGroupRows);
-  for (std::int64_t n = 0; n < packed; n += together) {
-    multiply_quantized(task, n, std::min(together, packed - n),
-                       table.packed(task.weight.format->type).few_rows);
+  if (packed > 0) {
+    multiply_quantized(task, 0, packed, table.packed(task.weight.format->type).few_rows);
   }
   if (packed < task.weight.rows) {
     multiply_quantized(task, packed, task.weight.rows - packed, table.few_rows);
+  }
+}
+
+void multiply_panels(const KernelTable& table, const Product& task, float* work) {
+  const std::int64_t packed = task.weight.packed_rows;
+  if (packed > 0) {
+    const Product part = part_of(task, 0, packed);
+    const std::int64_t row_floats = QuantizedRow::floats(task.in.columns);
+    const bool has_index = task.prepared_index != nullptr;
+    table.packed(task.weight.format->type)
+        .panels({.weight = part.weight,
+                 .in = {.first = task.prepared + (has_index ? 0 : task.first_row * row_floats),
+                        .stride = row_floats,
+                        .index = has_index ? task.prepared_index + task.first_row : nullptr,
+                        .count = task.rows,
+                        .columns = task.in.columns},
+                 .bias = part.bias,
+                 .out = part.out,
+                 .out_stride = part.out_stride,
+                 .reused = part.reused,
+                 .work = work});
+  }
+  if (packed < task.weight.rows) {
+    multiply_floats(table, part_of(task, packed, task.weight.rows - packed), work);
   }
 }
 
@@ -132,12 +145,13 @@ Path path_of(const KernelTable& table, const FormatKernels& format, std::int64_t
   if (rows <= kFewRows) return Path::integers;
   if (table.file_tiles != nullptr) return Path::tiles;
   // Reading a format that has no interleaved order costs more than its products.
-  return format.pack != nullptr ? Path::integers : Path::floats;
+  return format.pack != nullptr ? Path::panels : Path::floats;
 }
 
 std::int64_t prepared_floats(Path path, std::int64_t rows, std::int64_t columns) {
   switch (path) {
-    case Path::integers: return rows * QuantizedRow::floats(columns);
+    case Path::integers:
+    case Path::panels: return rows * QuantizedRow::floats(columns);
     case Path::tiles: return tile_halves(rows, columns) / 2;
     case Path::floats: return 0;
   }
@@ -153,11 +167,15 @@ void prepare(const KernelTable& table, const ActivationRows& in, std::int64_t bl
   const std::int64_t first = block * prepared_rows(out.path);
   switch (out.path) {
     case Path::integers:
-      table.quantize_row({.in = row_of(in, first),
-                          .out = quantized(out.first, out.columns, out.first_row + first),
-                          .first_column = out.first_column,
-                          .columns = in.columns});
+    case Path::panels: {
+      const bool is_few = out.path == Path::integers;
+      const auto quantize = is_few ? table.quantize_row : table.quantize_in_order;
+      quantize({.in = row_of(in, first),
+                .out = quantized(out.first, out.columns, out.first_row + first),
+                .first_column = out.first_column,
+                .columns = in.columns});
       return;
+    }
     case Path::tiles:
       table.pack_tiles({.in = in.index == nullptr ? row_of(in, first) : in.first,
                         .in_stride = in.stride,
@@ -180,9 +198,9 @@ TaskShape task_shape(Path path, const WeightRows& weight) {
   switch (path) {
     case Path::integers: {
       const std::int64_t rows = kBytesPerTask / std::max<std::int64_t>(1, weight.row_bytes);
-      return {std::clamp<std::int64_t>(rows / kGroupRows * kGroupRows, kGroupRows, 256),
-              kIntegerRows};
+      return {std::clamp<std::int64_t>(rows / kGroupRows * kGroupRows, kGroupRows, 256), kFewRows};
     }
+    case Path::panels: return {kIntegerPanelRows, kIntegerPanelActivations};
     case Path::tiles: return {kTileWeightRows, kTileActivationRows};
     case Path::floats: return {kPanelRows, kFloatRows};
   }
@@ -191,9 +209,13 @@ TaskShape task_shape(Path path, const WeightRows& weight) {
 
 std::int64_t product_work_floats(Path path) {
   constexpr std::int64_t kPanel = kPanelRows * kPanelColumns;
-  return path == Path::tiles      ? std::max(kTileWorkFloats, kPanel)
-         : path == Path::integers ? 0
-                                  : kPanel;
+  switch (path) {
+    case Path::integers: return 0;
+    case Path::panels: return std::max(kIntegerPanelWorkFloats, kPanel);
+    case Path::tiles: return std::max(kTileWorkFloats, kPanel);
+    case Path::floats: return kPanel;
+  }
+  return 0;
 }
 
 std::int64_t product_work_floats(const KernelTable& table, const FormatKernels& format) {
@@ -204,6 +226,7 @@ std::int64_t product_work_floats(const KernelTable& table, const FormatKernels& 
 void multiply(const KernelTable& table, const Product& task, float* work) {
   switch (task.path) {
     case Path::integers: return multiply_integers(table, task);
+    case Path::panels: return multiply_panels(table, task, work);
     case Path::tiles: return multiply_tiles(table, task, work);
     case Path::floats: return multiply_floats(table, task, work);
   }

@@ -11,7 +11,8 @@
 namespace ingot::cpu {
 
 enum class Path : std::uint8_t {
-  integers,  ///< weights as integers times activations rounded to 16 bits
+  integers,  ///< few rows: weights as integers times activations rounded to 16 bits
+  panels,    ///< many rows: the same, weights decoded to integers of 16 bits once for all rows
   tiles,     ///< many rows: both rounded to bf16, on matrix units
   floats,    ///< weights decoded to f32, activations as they are
 };

@@ -10,6 +10,7 @@ namespace ingot::cpu::INGOT_CPU_TARGET {
 /// scale = largest magnitude / kLargestActivation, q = round(x / scale), ties to even, clamped. A
 /// block with an infinity or NaN gets scale NaN, so that the fault reaches the output; a block so
 /// small that kLargestActivation / x could overflow (below 2^-111) counts as zero.
+template <class Order>
 inline void quantize_row(const QuantizeRow& task) {
   constexpr float kLargest = kLargestActivation;
   constexpr std::int32_t kInfinity = 0x7f800000;
@@ -42,7 +43,7 @@ inline void quantize_row(const QuantizeRow& task) {
       scaled = scaled < broadcast(-kLargest) ? broadcast(-kLargest) : scaled;
       rounded[v] = (Ints)(scaled + kRounder) - kRounderBits;
     }
-    store_activations(rounded, row_q + b * kActivationBlock);
+    Order::store(rounded, row_q + b * kActivationBlock);
     for (int half = 0; half < 2; ++half) {
       Ints total = {};
       for (int v = 0; v < kBlockVectors / 2; ++v) total += rounded[half * kBlockVectors / 2 + v];

@@ -4,8 +4,11 @@
 //   kHeaderBytes, kGroupBytes    of 16 rows: a block's header, then every 32 columns
 //   kScaleSpan, kHasMin          columns that share a scale and a min; whether there are mins
 //   kOffset                      code - kOffset is the integer that the scale multiplies
+//   kLargest                     of blocks of 256: magnitude of (code - kOffset) * factor, at most
 //   code<j>(group, part)         unsigned codes of columns 4j.. of the rows of vector `part`
-//   Scales(block, part)          of a block: .scale<half>(g), .min<half>(g), one row per lane
+//   Scales(block, part)          of a block: .scale<half>(g), .min<half>(g), one row per lane;
+//   where
+//                                blocks have 256 columns, scale = .d * .factor<half>(g), integers
 //   read, write                  one row's codes of 32 columns, from and to a group
 //   read_header, write_header    one row's header
 //   file_codes, set_file_codes   the codes of the file's block

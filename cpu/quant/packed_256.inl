@@ -6,6 +6,26 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
+/// A block's d, which multiplies an integer of few bits per span of columns, the span's factor.
+template <class Scales>
+struct SubScales {
+  /// `fields`: where the bytes begin that the factors are in.
+  SubScales(const std::byte* block, int fields, int part)
+      : d(load_halves(block, part)), packed(block + fields + kLanes * part) {}
+
+  template <int kHalf>
+  Floats scale(int g) const {
+    return d * to_floats(static_cast<const Scales*>(this)->template factor<kHalf>(g));
+  }
+  template <int kHalf>
+  Floats min(int) const {
+    return Floats{};
+  }
+
+  Floats d;
+  const std::byte* packed;
+};
+
 /// d, dmin, then the 16 bytes of a 4-bit scale and min each, of 16 rows.
 template <>
 struct Packed<quant::Q2_K> : CodeGroups<2, 0> {
@@ -14,27 +34,24 @@ struct Packed<quant::Q2_K> : CodeGroups<2, 0> {
   static constexpr int kBlockColumns = 256;
   static constexpr int kHeaderBytes = 32 + 32 + 16 * 16;
   static constexpr int kOffset = 0;
+  static constexpr int kLargest = 3 * 15;
   static constexpr bool kHasMin = true;
   static constexpr int kScaleSpan = 16;
 
-  struct Scales {
+  struct Scales : SubScales<Scales> {
     Scales(const std::byte* block, int part)
-        : d(load_halves(block, part)),
-          dmin(load_halves(block + 32, part)),
-          packed(block + 64 + kLanes * part) {}
+        : SubScales<Scales>(block, 64, part), dmin(load_halves(block + 32, part)) {}
 
     template <int kHalf>
-    Floats scale(int g) const {
-      return d * to_floats(widen_unsigned(packed + 16 * (2 * g + kHalf)) & 15);
+    Ints factor(int g) const {
+      return widen_unsigned(packed + 16 * (2 * g + kHalf)) & 15;
     }
     template <int kHalf>
     Floats min(int g) const {
       return dmin * to_floats(widen_unsigned(packed + 16 * (2 * g + kHalf)) >> 4);
     }
 
-    Floats d;
     Floats dmin;
-    const std::byte* packed;
   };
 
   static void write_header(const Block& in, int row, std::byte* header) {
@@ -64,27 +81,20 @@ struct Packed<quant::Q3_K> : CodeGroups<2, 1> {
   static constexpr int kBlockColumns = 256;
   static constexpr int kHeaderBytes = 32 + 12 * 16;
   static constexpr int kOffset = 4;
+  static constexpr int kLargest = 4 * 32;
   static constexpr bool kHasMin = false;
   static constexpr int kScaleSpan = 16;
 
-  struct Scales {
-    Scales(const std::byte* block, int part)
-        : d(load_halves(block, part)), packed(block + 32 + kLanes * part) {}
+  struct Scales : SubScales<Scales> {
+    Scales(const std::byte* block, int part) : SubScales<Scales>(block, 32, part) {}
 
     template <int kHalf>
-    Floats scale(int g) const {
+    Ints factor(int g) const {
       const int index = 2 * g + kHalf;
       const Ints low = widen_unsigned(packed + 16 * (index % 8)) >> (4 * (index / 8)) & 15;
       const Ints high = widen_unsigned(packed + 16 * (8 + index % 4)) >> (2 * (index / 4)) & 3;
-      return d * to_floats((low | high << 4) - 32);
+      return (low | high << 4) - 32;
     }
-    template <int kHalf>
-    Floats min(int) const {
-      return Floats{};
-    }
-
-    Floats d;
-    const std::byte* packed;
   };
 
   static void write_header(const Block& in, int row, std::byte* header) {
@@ -115,20 +125,21 @@ struct PackedScaleMins : NibbleGroups<kHigh> {
   static constexpr int kBlockColumns = 256;
   static constexpr int kHeaderBytes = 32 + 32 + 12 * 16;
   static constexpr int kOffset = 0;
+  static constexpr int kLargest = ((16 << kHigh) - 1) * 63;
   static constexpr bool kHasMin = true;
   static constexpr int kScaleSpan = 32;
 
-  struct Scales {
+  struct Scales : SubScales<Scales> {
+    using SubScales<Scales>::packed;
+
     Scales(const std::byte* block, int part)
-        : d(load_halves(block, part)),
-          dmin(load_halves(block + 32, part)),
-          packed(block + 64 + kLanes * part) {}
+        : SubScales<Scales>(block, 64, part), dmin(load_halves(block + 32, part)) {}
 
     template <int kHalf>
-    Floats scale(int g) const {
-      if (g < 4) return d * to_floats(widen_unsigned(packed + 16 * g) & 63);
-      return d * to_floats((widen_unsigned(packed + 16 * (g + 4)) & 15) |
-                           (widen_unsigned(packed + 16 * (g - 4)) >> 6 << 4));
+    Ints factor(int g) const {
+      if (g < 4) return widen_unsigned(packed + 16 * g) & 63;
+      return (widen_unsigned(packed + 16 * (g + 4)) & 15) |
+             (widen_unsigned(packed + 16 * (g - 4)) >> 6 << 4);
     }
     template <int kHalf>
     Floats min(int g) const {
@@ -137,9 +148,7 @@ struct PackedScaleMins : NibbleGroups<kHigh> {
                               (widen_unsigned(packed + 16 * g) >> 6 << 4));
     }
 
-    Floats d;
     Floats dmin;
-    const std::byte* packed;
   };
 
   static void write_header(const Block& in, int row, std::byte* header) {
@@ -186,22 +195,16 @@ struct Packed<quant::Q6_K> : NibbleGroups<2> {
   static constexpr int kBlockColumns = 256;
   static constexpr int kHeaderBytes = 32 + 16 * 16;
   static constexpr int kOffset = 32;
+  static constexpr int kLargest = 32 * 128;
   static constexpr bool kHasMin = false;
   static constexpr int kScaleSpan = 16;
 
-  struct Scales {
-    Scales(const std::byte* block, int part)
-        : d(load_halves(block, part)), packed(block + 32 + kLanes * part) {}
+  struct Scales : SubScales<Scales> {
+    Scales(const std::byte* block, int part) : SubScales<Scales>(block, 32, part) {}
     template <int kHalf>
-    Floats scale(int g) const {
-      return d * to_floats(widen_signed(packed + 16 * (2 * g + kHalf)));
+    Ints factor(int g) const {
+      return widen_signed(packed + 16 * (2 * g + kHalf));
     }
-    template <int kHalf>
-    Floats min(int) const {
-      return Floats{};
-    }
-    Floats d;
-    const std::byte* packed;
   };
 
   static void write_header(const Block& in, int row, std::byte* header) {
@@ -233,26 +236,19 @@ struct Packed<quant::IQ4_XS> : TableGroups<kShiftedIq4> {
   static constexpr int kBlockColumns = 256;
   static constexpr int kHeaderBytes = 32 + 2 * 16 + 4 * 16;
   static constexpr int kOffset = 127;
+  static constexpr int kLargest = 127 * 32;
   static constexpr bool kHasMin = false;
   static constexpr int kScaleSpan = 32;
 
-  struct Scales {
-    Scales(const std::byte* block, int part)
-        : d(load_halves(block, part)), packed(block + 32 + kLanes * part) {}
+  struct Scales : SubScales<Scales> {
+    Scales(const std::byte* block, int part) : SubScales<Scales>(block, 32, part) {}
 
     template <int kHalf>
-    Floats scale(int g) const {
+    Ints factor(int g) const {
       const Ints high = widen_unsigned(packed + 16 * (g / 4)) >> (2 * (g % 4)) & 3;
       const Ints low = widen_unsigned(packed + 16 * (2 + g / 2)) >> (4 * (g % 2)) & 15;
-      return d * to_floats((low | high << 4) - 32);
+      return (low | high << 4) - 32;
     }
-    template <int kHalf>
-    Floats min(int) const {
-      return Floats{};
-    }
-
-    Floats d;
-    const std::byte* packed;
   };
 
   static void write_header(const Block& in, int row, std::byte* header) {

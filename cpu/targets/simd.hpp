@@ -34,6 +34,7 @@ typedef std::int16_t Shorts __attribute__((vector_size(kVectorBytes)));
 typedef std::uint16_t UnsignedShorts __attribute__((vector_size(kVectorBytes)));
 typedef std::uint8_t Bytes __attribute__((vector_size(kVectorBytes)));
 typedef std::int8_t HalfBytes __attribute__((vector_size(kVectorBytes / 2)));
+typedef std::int16_t HalfShorts __attribute__((vector_size(kVectorBytes / 2)));
 
 /// A number as a type, to choose a template by.
 template <int kNumber>
@@ -154,6 +155,16 @@ inline Ints multiply_add_pairs(Shorts a, Shorts b) {
   Ints out;
   for (int i = 0; i < kLanes; ++i) out[i] = a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
   return out;
+#endif
+}
+
+/// Adds multiply_add_pairs(a, b).
+inline void add_pair_products(Ints& sums, Shorts a, Shorts b) {
+#if defined(__AVX512VNNI__)
+  sums = (Ints)_mm512_dpwssd_epi32((__m512i)sums, (__m512i)a, (__m512i)b);
+#else
+  sums += multiply_add_pairs(a, b);
+  keep_in_order(sums);
 #endif
 }
 

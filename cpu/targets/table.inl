@@ -4,6 +4,7 @@
 #include "cpu/ops/elementwise.inl"
 #include "cpu/ops/float_rows.inl"
 #include "cpu/ops/halves.inl"
+#include "cpu/ops/integer_panels.inl"
 #include "cpu/ops/latent_attention.inl"
 #include "cpu/ops/matmul.inl"
 #include "cpu/ops/norm.inl"
@@ -32,6 +33,8 @@ constexpr PackedKernels packed_kernels() {
     kernels.transposed = &multiply_packed_transposed<Packed<Format>>;
 #if defined(__AMX_BF16__)
     kernels.tiles = &multiply_packed_tiles<Packed<Format>>;
+#else
+    kernels.panels = &multiply_packed_panels<Packed<Format>>;
 #endif
   }
   return kernels;
@@ -50,7 +53,8 @@ const KernelTable kTable = {
     .format = &find_format,
     .decode_row = &decode_row,
     .splits_activations = kSplitsActivations,
-    .quantize_row = &quantize_row,
+    .quantize_row = &quantize_row<FewRowsOrder>,
+    .quantize_in_order = &quantize_row<ColumnOrder>,
     .few_rows = &multiply_few_rows,
     .few_floats = &multiply_few_floats,
     .many_rows = &multiply_many_rows,

@@ -92,7 +92,8 @@ double path_rounding(DType type, std::int64_t rows, std::int64_t columns, const 
   const cpu::KernelTable& table = cpu::select_target();
   const auto count = static_cast<double>(columns);
   switch (cpu::path_of(table, table.format(type), rows)) {
-    case cpu::Path::integers: {
+    case cpu::Path::integers:
+    case cpu::Path::panels: {
       // No block's largest magnitude exceeds |x|, and sums of magnitudes are at most the root of
       // their number times the norm.
       const double step = (0.5 + std::pow(2.0, -7)) / cpu::kLargestActivation * std::sqrt(count);

@@ -85,6 +85,7 @@ inline double error_of(DType type, cpu::Path path, std::span<const float> x,
       sum += magnitude * column.size;
       switch (path) {
         case cpu::Path::integers:
+        case cpu::Path::panels:
           rounding += step * weight;
           sum += step * column.size;
           break;
@@ -104,7 +105,9 @@ inline double error_of(DType type, cpu::Path path, std::span<const float> x,
   //   f32:       K / 4 at most within a panel of 512 columns, panels one after the other, and 8 for
   //              product, lanes, remainder and bias.
   double roundings = std::min(count, 512.0) / 4 + count / 512 + 8;
-  if (path == cpu::Path::integers) roundings = count / 32 * terms_per_group(type) + 9;
+  if (path == cpu::Path::integers || path == cpu::Path::panels) {
+    roundings = count / 32 * terms_per_group(type) + 9;
+  }
   if (path == cpu::Path::tiles) roundings = count + 2;
   return rounding + roundings * kUnit * sum;
 }

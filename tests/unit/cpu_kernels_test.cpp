@@ -260,8 +260,11 @@ TEST_P(CpuKernels, InterleavedProductsStayInTheirRowsAndColumns) {
       for (const std::int64_t rows : {1, 3, 8, 16, 33, 49}) {
         const auto x = random_floats(rows * columns, 2);
         const std::int64_t stride = weight_rows + 7;
-        for (const Path path : {Path::integers, Path::tiles, Path::floats}) {
-          if (path == Path::tiles && table().pack_tiles == nullptr) continue;
+        for (const Path path : {Path::integers, Path::panels, Path::tiles, Path::floats}) {
+          if (path == Path::integers && rows > kFewRows) continue;
+          const bool has_tiles = table().pack_tiles != nullptr;
+          if (path == Path::tiles && !has_tiles) continue;
+          if (path == Path::panels && has_tiles) continue;
           SCOPED_TRACE(std::string(format.name) + ", path " +
                        std::to_string(static_cast<int>(path)) + ", weight rows " +
                        std::to_string(weight_rows) + ", rows " + std::to_string(rows));
