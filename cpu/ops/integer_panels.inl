@@ -229,8 +229,8 @@ class IntegerPanels {
         TileTotals totals = {};
         multiply_integers<Form>(panel_, v, count_, in, totals);
         add_to_sums(r, v, totals, in);
-        if (is_last) write(r, v, totals);
       }
+      if (is_last) write(r);
     }
   }
 
@@ -271,18 +271,20 @@ class IntegerPanels {
     }
   }
 
-  void write(std::int64_t r, int vector, const TileTotals& totals) const {
-    for (int m = 0; m < kRowsTogether && r + m < task_.in.count; ++m) {
-      for (int v = 0; v < kVectorsTogether; ++v) {
-        const std::int64_t column = row_ + (vector + v) * kLanes;
-        if (column >= task_.weight.rows) break;
-        Floats total = totals[m][v];
-        if (task_.bias != nullptr) total += load(task_.bias + column);
-        float* to = task_.out + (r + m) * task_.out_stride + column;
+  /// The sums of rows from `r` on are whole.
+  void write(std::int64_t r) const {
+    const float* sums = panel_.sums + r * kIntegerPanelRows;
+    const std::int64_t left = task_.weight.rows - row_;
+    const std::int64_t columns = left < kIntegerPanelRows ? left : kIntegerPanelRows;
+    for (int m = 0; m < kRowsTogether && r + m < task_.in.count; ++m, sums += kIntegerPanelRows) {
+      float* to = task_.out + (r + m) * task_.out_stride + row_;
+      for (std::int64_t n = 0; n < columns; n += kLanes) {
+        Floats total = load(sums + n);
+        if (task_.bias != nullptr) total += load(task_.bias + row_ + n);
         if (task_.reused) {
-          store(to, total);
+          store(to + n, total);
         } else {
-          stream(to, total);
+          stream(to + n, total);
         }
       }
     }
