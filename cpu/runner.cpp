@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <exception>
 
-#include "cpu/ops/attention.hpp"
 #include "cpu/threads/barrier.hpp"
 #include "ingot/error.hpp"
 
@@ -36,16 +35,13 @@ CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& l
     kernels += std::max<std::size_t>(1, instruction.kernels.size());
   }
   phases_.reserve(kernels);
-  row_blocks_.reserve(static_cast<std::size_t>(divide_up(limits.tokens, kQueryRows)) +
-                      static_cast<std::size_t>(limits.sequences));
 }
 
 std::span<const float> CpuRunner::step(const StepInput& input, const Tap& tap, TapDetail detail) {
   check(input);
   const Executable::StepLock lock(*executable_);
-  place_row_blocks(input);
-  const StepContext context{input, states_, values_, row_blocks_,
-                            memory_.get() + plan_.arena.elements};
+  const StepContext context{input, states_, values_, memory_.get() + plan_.arena.elements,
+                            executable_->threads()};
   const CompiledInstructions& instructions = executable_->instructions();
   const bool is_fused = tap == nullptr || detail == TapDetail::as_run;
   place_phases(context, is_fused ? instructions.fused : instructions.each, tap != nullptr);
@@ -69,20 +65,6 @@ void CpuRunner::check(const StepInput& input) const {
          input.rows(Rows::outputs), " outputs and ", sequences,
          " sequences is outside of the limits of its runner: ", limits_.tokens, ", ",
          limits_.outputs, ", ", limits_.sequences);
-  }
-}
-
-void CpuRunner::place_row_blocks(const StepInput& input) {
-  row_blocks_.clear();
-  for (const StepSequence& sequence : input.sequences) {
-    for (std::int64_t r = 0; r < sequence.row_count; r += kQueryRows) {
-      RowBlock block;
-      block.sequence = &sequence;
-      block.first_row = sequence.first_row + r;
-      block.rows = std::min(kQueryRows, sequence.row_count - r);
-      block.first_position = sequence.cached + r;
-      row_blocks_.push_back(block);
-    }
   }
 }
 

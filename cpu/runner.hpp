@@ -43,7 +43,6 @@ class CpuRunner final : public Runner {
   };
 
   void check(const StepInput& input) const;
-  void place_row_blocks(const StepInput& input);
   void place_phases(const StepContext& step, const std::vector<CompiledInstruction>& instructions,
                     bool tapped);
   void run_tasks(const StepContext& step, const Phase& phase, TaskRanges& ranges,
@@ -62,7 +61,6 @@ class CpuRunner final : public Runner {
   HostPool states_;
   std::unique_ptr<float, FreeMemory> memory_;  ///< arena, shared space, threads' spaces
   std::vector<float*> values_;                 ///< per value of the program
-  std::vector<RowBlock> row_blocks_;
   std::vector<Phase> phases_;
   std::array<TaskRanges, 2> ranges_;  ///< of the shared phases, in turns
   std::string_view ran_on_;

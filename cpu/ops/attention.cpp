@@ -3,10 +3,17 @@
 #include <algorithm>
 
 #include "cpu/ops/build.hpp"
+#include "cpu/ops/row_blocks.hpp"
 #include "src/state/row_rotation.hpp"
 
 namespace ingot::cpu {
 namespace {
+
+// The widest row that a block type pads a row of `size` to.
+constexpr std::int64_t kWidestBlock = 32;
+std::int64_t stored_at_most(std::int64_t size) {
+  return divide_up(size, kWidestBlock) * kWidestBlock;
+}
 
 // What both kernels know of the instruction.
 struct Shape {
@@ -30,6 +37,16 @@ struct Shape {
   std::int64_t share() const { return heads / kv_heads; }
   std::int64_t groups_per_kv_head() const { return divide_up(share(), kQueryHeads); }
 
+  /// What a row can be stored as, at most: block types pad it.
+  std::int64_t stored_key_size() const { return stored_at_most(key_size); }
+  std::int64_t stored_value_size() const { return stored_at_most(value_size); }
+
+  RowBlocks row_blocks(const StepContext& step) const noexcept {
+    const std::int64_t group_heads = std::min(kQueryHeads, share());
+    return {step, kv_heads * groups_per_kv_head(),
+            rows_per_task(group_heads, stored_key_size(), stored_value_size())};
+  }
+
   std::int64_t split_floats() const { return kSplitHeadFloats + padded(value_size); }
 
   /// Splits of the longest sequence, 1 if the step is not split: few rows alone give too few tasks
@@ -37,8 +54,8 @@ struct Shape {
   std::int64_t splits(const StepContext& step) const noexcept {
     if (step.input.rows(Rows::tokens) > kSplitRows) return 1;
     std::int64_t longest = 1;
-    for (const RowBlock& block : step.row_blocks) {
-      longest = std::max(longest, divide_up(block.first_position + block.rows, kSplitTokens));
+    for (const StepSequence& s : step.input.sequences) {
+      longest = std::max(longest, divide_up(s.cached + s.row_count, kSplitTokens));
     }
     // A sequence longer than the program was written for has no space for its splits.
     return longest <= context_splits ? longest : 1;
@@ -60,12 +77,6 @@ struct Shape {
   const float* sinks;
 };
 
-// The widest row that a block type pads a row of `size` to.
-constexpr std::int64_t kWidestBlock = 32;
-std::int64_t stored_at_most(std::int64_t size) {
-  return divide_up(size, kWidestBlock) * kWidestBlock;
-}
-
 class AttendKernel final : public Kernel {
  public:
   explicit AttendKernel(const Shape& shape) : shape_(shape) {}
@@ -73,15 +84,14 @@ class AttendKernel final : public Kernel {
   WorkSpace work_space(const StepLimits& limits) const override {
     const std::int64_t rows = std::min(limits.tokens, kSplitRows);
     const std::int64_t shared = rows * shape_.heads * shape_.context_splits * shape_.split_floats();
-    const std::int64_t worker =
-        attend_floats(stored_at_most(shape_.key_size), stored_at_most(shape_.value_size));
+    const std::int64_t worker = attend_floats(shape_.stored_key_size(), shape_.stored_value_size());
     return {static_cast<std::uint64_t>(shared) * sizeof(float),
             static_cast<std::uint64_t>(worker) * sizeof(float)};
   }
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
-    return static_cast<std::int64_t>(step.row_blocks.size()) * shape_.splits(step) *
-           shape_.kv_heads * shape_.groups_per_kv_head();
+    return shape_.row_blocks(step).count() * shape_.splits(step) * shape_.kv_heads *
+           shape_.groups_per_kv_head();
   }
 
   void run(const StepContext& step, float* worker_space,
@@ -90,12 +100,12 @@ class AttendKernel final : public Kernel {
     const std::int64_t groups = shape_.groups_per_kv_head();
     const std::int64_t split = task % splits;
     task /= splits;
+    // All rows of a KV head are neighbours: threads' shares are of other heads, and alike.
+    const RowBlocks blocks = shape_.row_blocks(step);
+    const RowBlock block = blocks.from_end(task % blocks.count());
+    task /= blocks.count();
     const std::int64_t group = task % groups;
-    task /= groups;
-    const std::int64_t kv_head = task % shape_.kv_heads;
-    // The last rows of a prompt see the most: handed out first, they leave no long tail.
-    const RowBlock& block = step.row_blocks[step.row_blocks.size() - 1 -
-                                            static_cast<std::size_t>(task / shape_.kv_heads)];
+    const std::int64_t kv_head = task / groups;
 
     const std::int64_t head = kv_head * shape_.share() + group * kQueryHeads;
     Attend arguments;

@@ -1,14 +1,16 @@
 // Arguments of the Attention loops (attention.inl).
 //
 // One task is some query heads of one KV head, for a block of rows of one sequence, over a range of
-// the cache, in tiles of at most a page; the softmax is kept running (maximum, sum, weighted
-// values), so memory does not grow with the cache. Up to kFewQueries queries read the cache in
-// place, decoding in registers (attention_few.inl); more share tiles that are decoded once, to f32
-// (attention_many.inl) or, where the target has matrix units, to bf16 (attention_tiles.inl). Steps
-// of few rows cut the cache into splits of a fixed length, which become tasks of their own and are
+// the cache; the softmax is kept running (maximum, sum, weighted values), so memory does not grow
+// with the cache. Where the target has matrix units, the task's queries share blocks of the cache
+// in bf16 tiles (attention_tiles.inl). Else kQueryRows rows at a time share a page that is decoded
+// to f32 once (attention_many.inl), or, if they are no more than kFewQueries queries, read it in
+// place, decoding in registers (attention_few.inl); so do as few queries on matrix units. Steps of
+// few rows cut the cache into splits of a fixed length, which become tasks of their own and are
 // merged in index order.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -17,7 +19,8 @@
 
 namespace ingot::cpu {
 
-/// Query rows per task: sharing a decoded tile among 16 makes decoding cheap beside the products.
+/// Query rows that share a decoded page: with 16, decoding is cheap beside the products. Tasks have
+/// whole multiples of them, except at the end of a sequence.
 inline constexpr std::int64_t kQueryRows = 16;
 
 /// Query heads of one KV head per task; wider groups become several tasks.
@@ -58,7 +61,7 @@ inline constexpr std::int64_t kSplitHeadFloats = 16;  // keeps the values on a c
 struct Attend {
   const float* query = nullptr;  ///< first row, first head of the task
   std::int64_t query_stride = 0;
-  std::int64_t rows = 0;  ///< with heads, at most kQueryRows * kQueryHeads queries
+  std::int64_t rows = 0;  ///< at most rows_per_task(...)
   std::int64_t heads = 0;
   HeadPages keys;
   HeadPages values;
@@ -78,12 +81,42 @@ struct Attend {
   float* work = nullptr;  ///< attend_floats(...) of the worker
 };
 
-/// Floats of work space that a task needs, whichever way it goes (AttentionWork in attention.inl).
+/// Queries of a task on tiles, at most: queries and their sums take half of a second-level cache of
+/// 2 MiB, where the heads are not large.
+constexpr std::int64_t tile_queries(std::int64_t key_stored, std::int64_t value_stored) {
+  constexpr std::int64_t kFloats = (std::int64_t{1} << 20) / 4;
+  constexpr std::int64_t kWhole = kQueryRows * kQueryHeads;
+  const std::int64_t queries = kFloats / (padded(key_stored) + padded(value_stored));
+  return std::clamp<std::int64_t>(queries / kWhole, 1, 8) * kWhole;
+}
+
+/// Cache positions that tasks on tiles take at once, whole pages: at most half a megabyte in tiles,
+/// where the heads are not large.
+constexpr std::int64_t tile_block_positions(std::int64_t key_stored, std::int64_t value_stored) {
+  constexpr std::int64_t kFloats = (std::int64_t{1} << 19) / 4;
+  const std::int64_t positions = kFloats / (padded(key_stored) + padded(value_stored));
+  return std::clamp<std::int64_t>(positions / kPageTokens, 1, 4) * kPageTokens;
+}
+
+/// Rows of a task with so many heads, at most, a multiple of kQueryRows.
+constexpr std::int64_t rows_per_task(std::int64_t heads, std::int64_t key_stored,
+                                     std::int64_t value_stored) {
+  return tile_queries(key_stored, value_stored) / heads / kQueryRows * kQueryRows;
+}
+
+/// Floats of work space that a task needs, whichever way it goes (AttentionWork in
+/// attention_work.inl, TaskTiles in attention_tiles.inl).
 constexpr std::int64_t attend_floats(std::int64_t key_stored, std::int64_t value_stored) {
-  const std::int64_t queries = kQueryRows * kQueryHeads;
   const std::int64_t keys = padded(key_stored);
   const std::int64_t values = padded(value_stored);
-  return kPageTokens * 2 * (keys + values) + queries * (2 * keys + values + 2 * kPageTokens + 2);
+  constexpr std::int64_t kVectorQueries = kQueryRows * kQueryHeads;
+  const std::int64_t vectors =
+      kPageTokens * 2 * (keys + values) + kVectorQueries * (keys + values + kPageTokens + 2);
+  const std::int64_t queries = tile_queries(key_stored, value_stored);
+  const std::int64_t positions = tile_block_positions(key_stored, value_stored);
+  const std::int64_t tiles =
+      (queries + positions + 16) * (keys + values) + 6 * 16 * positions + 2 * queries;
+  return std::max(vectors, tiles);
 }
 
 /// One head of one row, from its splits.

@@ -48,7 +48,28 @@ inline void attend_tiles(const Attend& task, const AttentionWork& work) {
   }
 }
 
-inline void attend(const Attend& task) {
+/// Where the result of query r goes, given its weighted values, largest score and sum of weights.
+inline void finish_query(const Attend& task, std::int64_t r, float* sums, float largest,
+                         float total) {
+  const std::int64_t row = r / task.heads;
+  const std::int64_t head = r % task.heads;
+  if (task.values.rotated) unrotate(sums, task.values.stored_size);
+  if (task.split == nullptr) {
+    finish_head(sums, largest, total, task.sinks != nullptr ? task.sinks + head : nullptr,
+                task.values.size, task.out + row * task.out_stride + head * task.values.size);
+    return;
+  }
+  float* split = task.split + row * task.split_row_stride + head * task.split_stride;
+  split[0] = largest;
+  split[1] = total;
+  // Whole vectors: there is room for padded(size), as in `sums`.
+  for (std::int64_t i = 0; i < task.values.size; i += kLanes) {
+    stream(split + kSplitHeadFloats + i, load(sums + i));
+  }
+}
+
+/// At most kQueryRows rows, on vectors.
+inline void attend_on_vectors(const Attend& task) {
   const AttentionWork work = carve(task);
   const std::int64_t queries = task.rows * task.heads;
   for (std::int64_t r = 0; r < queries; ++r) {
@@ -63,40 +84,51 @@ inline void attend(const Attend& task) {
     work.totals[r] = 0.0F;
   }
   for (std::int64_t i = 0; i < queries * work.value_stride; ++i) work.sums[i] = 0.0F;
-
   if (queries <= kFewQueries) {
     attend_tiles<AttendInPlace>(task, work);
-#if defined(__AMX_BF16__)
-  } else if (takes_tiles(task)) {
-    // The rounding of 4-bit caches dwarfs bf16's; others get two bf16 per number.
-    if (task.keys.type == DType::Q4_0 && task.values.type == DType::Q4_0) {
-      attend_tiles<AttendOnTiles<1>>(task, work);
-    } else {
-      attend_tiles<AttendOnTiles<2>>(task, work);
-    }
-#endif
   } else {
     attend_tiles<AttendDecoded>(task, work);
   }
-
   for (std::int64_t r = 0; r < queries; ++r) {
-    const std::int64_t row = r / task.heads;
-    const std::int64_t head = r % task.heads;
-    float* sums = work.sums + r * work.value_stride;
-    if (task.values.rotated) unrotate(sums, task.values.stored_size);
-    if (task.split == nullptr) {
-      finish_head(sums, work.largest[r], work.totals[r],
-                  task.sinks != nullptr ? task.sinks + head : nullptr, task.values.size,
-                  task.out + row * task.out_stride + head * task.values.size);
-      continue;
+    finish_query(task, r, work.sums + r * work.value_stride, work.largest[r], work.totals[r]);
+  }
+}
+
+/// Rows [first, first + count) of a task.
+inline Attend rows_of(const Attend& task, std::int64_t first, std::int64_t count) {
+  Attend part = task;
+  part.query += first * task.query_stride;
+  part.rows = count;
+  part.first_position += first;
+  if (part.first_position + count < part.end) part.end = part.first_position + count;
+  if (part.out != nullptr) part.out += first * task.out_stride;
+  if (part.split != nullptr) part.split += first * task.split_row_stride;
+  return part;
+}
+
+inline void attend(const Attend& task) {
+  std::int64_t first = 0;
+#if defined(__AMX_BF16__)
+  // Which rows share a task must not show: the last ones run as they would alone.
+  const std::int64_t last = task.rows % kQueryRows;
+  const std::int64_t rows = last * task.heads <= kFewQueries ? task.rows - last : task.rows;
+  if (rows > 0 && takes_tiles(task)) {
+    const Attend part = rows_of(task, 0, rows);
+    const auto finish = [&](std::int64_t r, float* sums, float largest, float total) {
+      finish_query(part, r, sums, largest, total);
+    };
+    // The rounding of 4-bit caches dwarfs bf16's; others get two bf16 per number.
+    if (task.keys.type == DType::Q4_0 && task.values.type == DType::Q4_0) {
+      AttendOnTiles<1>(part).run(finish);
+    } else {
+      AttendOnTiles<2>(part).run(finish);
     }
-    float* split = task.split + row * task.split_row_stride + head * task.split_stride;
-    split[0] = work.largest[r];
-    split[1] = work.totals[r];
-    // Whole vectors: there is room for padded(size), as in `sums`.
-    for (std::int64_t i = 0; i < task.values.size; i += kLanes) {
-      stream(split + kSplitHeadFloats + i, load(sums + i));
-    }
+    first = rows;
+  }
+#endif
+  for (; first < task.rows; first += kQueryRows) {
+    const std::int64_t left = task.rows - first;
+    attend_on_vectors(rows_of(task, first, left < kQueryRows ? left : kQueryRows));
   }
   if (task.split != nullptr) finish_streams();
 }

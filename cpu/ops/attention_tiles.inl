@@ -1,271 +1,307 @@
-// Attention of many queries on AMX: both products in bf16 tiles with f32 sums. Tiles of the cache
-// are decoded once per task. A number is one bf16 (kNumbers 1) or the sum of two (kNumbers 2: hi +
-// lo hold 16 bits of it, and three of the four products are taken).
+// Attention of many queries on AMX: both products in bf16 tiles with f32 sums, transposed, so that
+// queries are the columns: scores = K Q^T, sums += V^T weights. A block of the cache is packed once
+// for all queries of the task; then two tiles of queries at a time get their scores, their softmax
+// and their weighted values. The softmax runs beside the next two tiles' scores.
+#include "cpu/ops/attention_pack.inl"
+#include "cpu/ops/attention_softmax.inl"
+#include "cpu/ops/attention_tile_pair.inl"
 #include "cpu/ops/attention_work.inl"
+#include "cpu/ops/rotation.inl"
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
-#include "cpu/targets/transpose.inl"
 
 #if defined(__AMX_BF16__) && !defined(INGOT_CPU_ATTENTION_TILES_INL)
 #define INGOT_CPU_ATTENTION_TILES_INL
 
-#include "cpu/targets/tiles.inl"
-
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-/// Whether a task can run on tiles: f32 caches keep f32 products, and keys are taken 32 elements at
+/// Whether a task can run on tiles: f32 caches keep f32 products, and rows are taken 32 elements at
 /// a time.
 inline bool takes_tiles(const Attend& task) {
   return task.keys.type != DType::F32 && task.values.type != DType::F32 &&
          task.keys.stored_size % kTileColumns == 0 && task.values.stored_size % kTileColumns == 0;
 }
 
-/// Rounded to bf16, ties to even; the low 16 bits are zero. Finite numbers only.
-inline Floats as_bf16(Floats x) {
-  const Ints bits = (Ints)x;
-  return (Floats)((bits + 0x7fff + ((bits >> 16) & 1)) & ~0xffff);
-}
-
-/// Part kPart of x: bf16(x), or bf16(x - bf16(x)); NaN and infinities stay in part 0.
-template <int kPart>
-inline Floats bf16_part(Floats x) {
-  if constexpr (kPart == 0) return x;  // rounded when it is stored
-  const Floats rest = x - as_bf16(x);
-  return rest == rest ? rest : Floats{};
-}
-
-/// 32 f32 as the 32 bf16 of a tile's row.
-inline Floats rounded_row(Floats low, Floats high) {
-  const __m512bh rounded = _mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
-  Floats out;
-  __builtin_memcpy(&out, &rounded, sizeof out);
-  return out;
-}
-
-/// The same in pairs: low[0], high[0], low[1], high[1], ...
-inline Floats rounded_pairs(Floats low, Floats high) {
-  typedef std::int16_t Halves __attribute__((vector_size(kVectorBytes)));
-  const auto row = (Halves)rounded_row(low, high);
-  return (Floats)__builtin_shufflevector(row, row, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22,
-                                         7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
-                                         30, 15, 31);
-}
-
-/// Weights multiplied as one bf16 are summed as that.
-struct RoundWeights {
-  static Floats rounded(Floats w) { return as_bf16(w); }
-};
-
 template <int kNumbers>
 class AttendOnTiles {
  public:
-  AttendOnTiles(const Attend& task, const AttentionWork& work)
-      : task_(task),
-        work_(work),
-        key_tiles_(task.keys.stored_size / kTileColumns),
-        value_tiles_(task.values.stored_size / kTileRows) {
-    const std::int64_t queries = task.rows * task.heads;
-    for (std::int64_t r = 0; r < (queries + kTileRows - 1) / kTileRows * kTileRows; ++r) {
-      for (std::int64_t k = 0; k < key_tiles_; ++k) {
-        const float* q = work.queries + r * work.key_stride + k * kTileColumns;
-        const bool exists = r < queries;
-        store_row(query_tile(r / kTileRows, k), r % kTileRows, exists ? load(q) : Floats{},
-                  exists ? load(q + kLanes) : Floats{});
-      }
-    }
-  }
+  explicit AttendOnTiles(const Attend& task)
+      : task_(task), layout_(task), work_(task, layout_), queries_(task.rows * task.heads) {}
 
-  void attend(const TileOfRows& tile) {
-    const CacheTile keys = cache_tile(task_.keys, task_.pages, tile.begin, tile.count,
-                                      work_.key_stride, work_.key_rows);
-    const CacheTile values = cache_tile(task_.values, task_.pages, tile.begin, tile.count,
-                                        work_.value_stride, work_.value_rows);
-    with_cache_row(keys.type, [&](auto row) { pack_keys<decltype(row)>(keys); });
-    with_cache_row(values.type, [&](auto row) { pack_values<decltype(row)>(values); });
-    // Whole tiles of queries: rows that see nothing of this tile get weights 0.
-    const std::int64_t first = tile.first * task_.heads / kTileRows;
-    const std::int64_t queries = tile.end * task_.heads;
-    const std::int64_t end = (queries + kTileRows - 1) / kTileRows;
-    for (std::int64_t m = first; m < end; ++m) score(m);
-    const std::int64_t first_row = first * kTileRows / task_.heads;
-    std::int64_t end_row = (end * kTileRows + task_.heads - 1) / task_.heads;
-    if (end_row > task_.rows) end_row = task_.rows;
-    if constexpr (kNumbers == 1) {
-      update_rows<RoundWeights>(task_, work_, first_row, end_row, tile.begin, tile.count);
-    } else {
-      update_rows(task_, work_, first_row, end_row, tile.begin, tile.count);
+  template <class Finish>
+  void run(Finish&& finish) {
+    const Tiles tiles;
+    for (std::int64_t m = 0; m * kTileRows < queries_; ++m) begin_queries(m);
+    // Blocks begin at multiples of their length: which rows share a task changes no result.
+    const std::int64_t length = layout_.groups * kGroupPositions;
+    const std::int64_t begin = first_seen(0);
+    for (std::int64_t block = begin / length * length; block < task_.end; block += length) {
+      attend_block(block, begin > block ? begin : block,
+                   task_.end < block + length ? task_.end : block + length);
     }
-    for (std::int64_t m = first; m < end; ++m) {
-      pack_weights(m, tile.count);
-      std::int64_t n = 0;
-      for (; n + 4 <= value_tiles_; n += 4) add_values<4>(m, n, tile.count);
-      for (; n < value_tiles_; ++n) add_values<1>(m, n, tile.count);
-    }
+    for (std::int64_t m = 0; m * kTileRows < queries_; ++m) end_queries(m, finish);
   }
 
  private:
-  static constexpr std::int64_t kPart = kTileHalves;  // from a tile to the rest of its numbers
-  static constexpr std::int64_t kPositionTiles = kPageTokens / kTileRows;
-  static constexpr std::int64_t kWeightTiles = kPageTokens / kTileColumns;
+  /// Two tiles of queries, or the last one, and the groups of a block that they see.
+  struct Pair {
+    std::int64_t m;
+    std::int64_t width;
+    std::int64_t first_group;
+    std::int64_t groups;
+    bool is_first;  ///< of the blocks that they see
+  };
 
-  std::uint16_t* query_tile(std::int64_t m, std::int64_t k) const {
-    return reinterpret_cast<std::uint16_t*>(work_.query_tiles) +
-           (m * key_tiles_ + k) * kNumbers * kTileHalves;
+  std::int64_t row_of(std::int64_t query) const {
+    return (query < queries_ ? query : queries_ - 1) / task_.heads;
   }
-  std::uint16_t* key_tile(std::int64_t k, std::int64_t n) const {
-    return reinterpret_cast<std::uint16_t*>(work_.keys) +
-           (k * kPositionTiles + n) * kNumbers * kTileHalves;
+  std::int64_t first_seen(std::int64_t row) const {
+    const std::int64_t first =
+        task_.window > 0 ? task_.first_position + row - task_.window + 1 : task_.begin;
+    return first > task_.begin ? first : task_.begin;
   }
-  std::uint16_t* weight_tile(std::int64_t k) const {
-    return reinterpret_cast<std::uint16_t*>(work_.weight_tiles) + k * kNumbers * kTileHalves;
-  }
-  std::uint16_t* value_tile(std::int64_t k, std::int64_t n) const {
-    return reinterpret_cast<std::uint16_t*>(work_.values) +
-           (k * value_tiles_ + n) * kNumbers * kTileHalves;
+  std::int64_t last_seen(std::int64_t row) const {
+    const std::int64_t last = task_.first_position + row;
+    return last < task_.end ? last : task_.end - 1;
   }
 
-  /// Row `row` of a left operand.
-  static void store_row(std::uint16_t* tile, std::int64_t row, Floats low, Floats high) {
-    store(reinterpret_cast<float*>(tile + row * kTileColumns), rounded_row(low, high));
-    if constexpr (kNumbers == 2) {
-      store(reinterpret_cast<float*>(tile + kPart + row * kTileColumns),
-            rounded_row(bf16_part<1>(low), bf16_part<1>(high)));
+  void begin_queries(std::int64_t m) const {
+    const std::int64_t size = task_.keys.stored_size;
+    for (std::int64_t t = 0; t < kTileRows; ++t) {
+      float* row = work_.rows + t * size;
+      const std::int64_t q = m * kTileRows + t;
+      std::int64_t i = 0;
+      if (q < queries_) {
+        const float* from =
+            task_.query + q / task_.heads * task_.query_stride + q % task_.heads * task_.keys.size;
+        for (; i < task_.keys.size; ++i) row[i] = from[i] * task_.scale;
+      }
+      for (; i < size; ++i) row[i] = 0.0F;
+      // Scores are scalar products, which a rotation of both sides leaves as they are.
+      if (task_.keys.rotated) rotate(row, size);
+    }
+    pack_queries(layout_, work_.rows, m, work_.queries);
+    store(work_.largest + m * kLanes, broadcast(kNoScore));
+    store(work_.totals + m * kLanes, Floats{});
+  }
+
+  template <class Finish>
+  void end_queries(std::int64_t m, Finish&& finish) const {
+    const std::int64_t size = task_.values.stored_size;
+    for (std::int64_t n = 0; n < layout_.value_tiles; ++n) {
+      Floats block[kLanes];
+      for (int t = 0; t < kLanes; ++t) block[t] = load(sums(m, n) + t * kLanes);
+      transpose(block);
+      for (int t = 0; t < kLanes; ++t) store(work_.rows + t * size + n * kLanes, block[t]);
+    }
+    for (std::int64_t t = 0; t < kTileRows && m * kTileRows + t < queries_; ++t) {
+      const std::int64_t q = m * kTileRows + t;
+      // No sums were begun for queries that saw nothing.
+      if (work_.largest[q] == kNoScore && work_.totals[q] == 0.0F) {
+        for (std::int64_t i = 0; i < size; ++i) work_.rows[t * size + i] = 0.0F;
+      }
+      finish(q, work_.rows + t * size, work_.largest[q] * kLn2, work_.totals[q]);
     }
   }
 
-  /// Right operands: pairs of a key's elements, by position. A pair is 32 bits, so a transpose of
-  /// 16 rows of pairs makes a tile.
+  void attend_block(std::int64_t block, std::int64_t begin, std::int64_t end) {
+    with_cache_row(task_.keys.type,
+                   [&](auto row) { pack_block<decltype(row)>(kKeys, block, begin, end); });
+    with_cache_row(task_.values.type,
+                   [&](auto row) { pack_block<decltype(row)>(kValues, block, begin, end); });
+    // While one pair's scores become weights, the next one's scores and the values of the one
+    // before are multiplied.
+    WeightMaker<kNumbers> weights;
+    const auto advance = [&]() __attribute__((always_inline)) {
+      weights.advance();
+    };
+    constexpr std::int64_t kPauses = kNumbers == 2 ? 6 : 2;  // per step of a product
+    Pair before = {};
+    Pair pair = pair_from(0, block, end);
+    if (pair.groups > 0) score(pair, [] {});
+    while (pair.groups > 0) {
+      const Pair next = pair_from(pair.m + 2, block, end);
+      Floats base[2];
+      for (std::int64_t b = 0; b < pair.width; ++b) base[b] = new_base(pair, b, block);
+      weights.start(
+          scores(pair), pair.groups, pair.width, base,
+          kPauses * (next.groups * layout_.key_tiles + before.groups * layout_.value_tiles / 2));
+      if (next.groups > 0) score(next, advance);
+      if (before.groups > 0) add_values(before, advance);
+      weights.finish();
+      for (std::int64_t b = 0; b < pair.width; ++b) {
+        float* totals = work_.totals + (pair.m + b) * kLanes;
+        store(totals, load(totals) + weights.total(static_cast<int>(b)));
+      }
+      before = pair;
+      pair = next;
+    }
+    if (before.groups > 0) add_values(before, [] {});
+  }
+
+  enum Side { kKeys, kValues };
+
   template <class Row>
-  void pack_keys(const CacheTile& keys) const {
-    for (std::int64_t n = 0; n * kTileRows < keys.count; ++n) {
-      for (std::int64_t k = 0; k < key_tiles_; ++k) {
-        Floats pairs[kLanes];
-        Floats rest[kLanes];
-        for (int t = 0; t < kLanes; ++t) {
-          const std::byte* row = keys.row_within(n * kTileRows + t);
-          const Floats low = Row::at(row, k, 0);
-          const Floats high = Row::at(row, k, 1);
-          pairs[t] = rounded_row(low, high);
-          if constexpr (kNumbers == 2) rest[t] = rounded_row(bf16_part<1>(low), bf16_part<1>(high));
-        }
-        float* out = reinterpret_cast<float*>(key_tile(k, n));
-        transpose(pairs);
-        for (int t = 0; t < kLanes; ++t) store(out + t * kLanes, pairs[t]);
-        if constexpr (kNumbers == 2) {
-          transpose(rest);
-          for (int t = 0; t < kLanes; ++t) store(out + kPart / 2 + t * kLanes, rest[t]);
-        }
+  void pack_block(Side side, std::int64_t block, std::int64_t begin, std::int64_t end) const {
+    for (std::int64_t group = (begin - block) / kGroupPositions;
+         block + group * kGroupPositions < end; ++group) {
+      const std::int64_t position = block + group * kGroupPositions;
+      const std::int64_t count =
+          end - position < kGroupPositions ? end - position : kGroupPositions;
+      const HeadPages& pages = side == kKeys ? task_.keys : task_.values;
+      const CacheTile rows = cache_tile(pages, task_.pages, position, count, 0, nullptr);
+      if (side == kKeys) {
+        pack_keys<kNumbers, Row>(layout_, rows, group, work_.rows, work_.keys);
+      } else {
+        pack_values<kNumbers, Row>(layout_, rows, group, work_.rows, work_.values);
       }
     }
   }
 
-  /// Right operands: pairs of positions, by element. Positions that do not exist are zero.
-  template <class Row>
-  void pack_values(const CacheTile& values) const {
-    for (std::int64_t k = 0; k * kTileColumns < values.count; ++k) {
-      for (std::int64_t pair = 0; pair < kTilePairs; ++pair) {
-        const std::int64_t t = k * kTileColumns + 2 * pair;
-        const std::byte* first = values.row_within(t);
-        const std::byte* second = values.row_within(t + 1);
-        for (std::int64_t chunk = 0; chunk < value_tiles_ / 2; ++chunk) {
-          for (int part = 0; part < 2; ++part) {
-            const Floats low = t < values.count ? Row::at(first, chunk, part) : Floats{};
-            const Floats high = t + 1 < values.count ? Row::at(second, chunk, part) : Floats{};
-            float* out = reinterpret_cast<float*>(value_tile(k, 2 * chunk + part)) + pair * kLanes;
-            store(out, rounded_pairs(low, high));
-            if constexpr (kNumbers == 2) {
-              store(out + kPart / 2, rounded_pairs(bf16_part<1>(low), bf16_part<1>(high)));
-            }
-          }
-        }
+  /// The first pair from tile m on that sees some of the block's positions; none has 0 groups.
+  Pair pair_from(std::int64_t m, std::int64_t block, std::int64_t end) const {
+    for (; m * kTileRows < queries_; m += 2) {
+      const std::int64_t first_row = m * kTileRows / task_.heads;
+      std::int64_t first = first_seen(first_row);
+      std::int64_t last = last_seen(row_of((m + 2) * kTileRows - 1));
+      const bool is_first = first >= block;
+      if (first < block) first = block;
+      if (last >= end) last = end - 1;
+      if (first > last) continue;
+      const std::int64_t group = (first - block) / kGroupPositions;
+      return {m, (m + 1) * kTileRows < queries_ ? 2 : 1, group,
+              (last - block) / kGroupPositions + 1 - group, is_first};
+    }
+    return {};
+  }
+
+  float* sums(std::int64_t m, std::int64_t n) const {
+    return work_.sums + (m * layout_.value_tiles + n) * kTileRows * kLanes;
+  }
+
+  /// Three pairs that follow each other are under way.
+  float* scores(const Pair& pair) const { return work_.scores[pair.m / 2 % 3]; }
+
+  template <class Pause>
+  void score(const Pair& pair, Pause&& pause) const {
+    if (pair.width == 2) {
+      score_pair<2>(pair, scores(pair), pause);
+    } else {
+      score_pair<1>(pair, scores(pair), pause);
+    }
+  }
+
+  template <int kWidth, class Pause>
+  void score_pair(const Pair& pair, float* out, Pause&& pause) const {
+    TilePair p;
+    p.left = work_.keys + layout_.key(pair.first_group, 0, 0);
+    p.right = work_.queries + layout_.query(pair.m, 0);
+    p.right_next = layout_.query(1, 0);
+    p.right_step = layout_.query(0, 1);
+    p.steps = layout_.key_tiles;
+    for (std::int64_t g = 0; g < pair.groups; ++g) {
+      _tile_zero(0);
+      if constexpr (kWidth > 1) _tile_zero(1);
+      _tile_zero(2);
+      if constexpr (kWidth > 1) _tile_zero(3);
+      add_tile_pair<kNumbers, kWidth>(p, pause);
+      _tile_stored(0, out, 64);
+      if constexpr (kWidth > 1) _tile_stored(1, out + kTileScores, 64);
+      _tile_stored(2, out + kTileScores / 2, 64);
+      if constexpr (kWidth > 1) _tile_stored(3, out + kTileScores / 2 + kTileScores, 64);
+      p.left += layout_.key(1, 0, 0);
+      out += kWidth * kTileScores;
+    }
+  }
+
+  /// Masks the scores of a tile of queries and takes its new largest score into account: scales
+  /// what was summed before. Returns what is subtracted from scores.
+  Floats new_base(const Pair& pair, std::int64_t b, std::int64_t block) const {
+    const std::int64_t m = pair.m + b;
+    // What all of them see.
+    const std::int64_t seen = first_seen(row_of(m * kTileRows + kTileRows - 1));
+    const std::int64_t seen_end = last_seen(row_of(m * kTileRows)) + 1;
+    float* at = scores(pair) + b * kTileScores;
+    Floats largest = broadcast(kNoScore);
+    for (std::int64_t g = 0; g < pair.groups; ++g, at += pair.width * kTileScores) {
+      const std::int64_t position = block + (pair.first_group + g) * kGroupPositions;
+      if (task_.soft_cap > 0.0F) cap_scores(at, task_.soft_cap);
+      if (position < seen || position + kGroupPositions > seen_end) {
+        mask_scores(at, position, lanes_see(m));
       }
+      largest = larger(largest, largest_scores(at));
+    }
+    const Floats before = load(work_.largest + m * kLanes);
+    largest = largest * kLog2E;
+    const Floats after = largest > before + kMostWeight ? largest : before;
+    // Nothing visible yet (or every score -infinity): -inf - -inf would be NaN.
+    const Floats base = after == kNoScore ? Floats{} : after;
+    if (_mm512_cmpneq_ps_mask((__m512)before, (__m512)after) == 0) return base;
+    store(work_.largest + m * kLanes, after);
+    if (pair.is_first) return base;
+    const Floats correction = power_of_two(before - base);
+    store(work_.totals + m * kLanes, load(work_.totals + m * kLanes) * correction);
+    float* sum = sums(m, 0);
+    for (std::int64_t i = 0; i < layout_.value_tiles * kTileRows; ++i, sum += kLanes) {
+      store(sum, load(sum) * correction);
+    }
+    return base;
+  }
+
+  LanesSee lanes_see(std::int64_t m) const {
+    LanesSee see;
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const std::int64_t row = row_of(m * kTileRows + lane);
+      see.first[lane] = static_cast<std::int32_t>(first_seen(row));
+      see.last[lane] = static_cast<std::int32_t>(last_seen(row));
+    }
+    return see;
+  }
+
+  template <class Pause>
+  void add_values(const Pair& pair, Pause&& pause) const {
+    if (pair.width == 2) {
+      add_values_of<2>(pair, scores(pair), pause);
+    } else {
+      add_values_of<1>(pair, scores(pair), pause);
     }
   }
 
-  /// Left operands: the weights of 16 queries, zeros behind the tile's positions.
-  void pack_weights(std::int64_t m, std::int64_t count) const {
-    const std::int64_t whole = (count + kLanes - 1) / kLanes * kLanes;
-    for (std::int64_t r = 0; r < kTileRows; ++r) {
-      const float* weights = work_.weights + (m * kTileRows + r) * kPageTokens;
-      for (std::int64_t j = 0; j < count; j += kTileColumns) {
-        const Floats low = load(weights + j);
-        const Floats high = j + kLanes < whole ? load(weights + j + kLanes) : Floats{};
-        store_row(weight_tile(j / kTileColumns), r, low, high);
+  template <int kWidth, class Pause>
+  void add_values_of(const Pair& pair, const float* weights, Pause&& pause) const {
+    TilePair p;
+    p.right = reinterpret_cast<const std::uint16_t*>(weights);
+    p.right_next = 2 * kTileScores;
+    p.right_step = kWidth * 2 * kTileScores;
+    p.steps = pair.groups;
+    for (std::int64_t n = 0; n < layout_.value_tiles; n += 2) {
+      p.left = work_.values + layout_.value(n, pair.first_group);
+      float* at = sums(pair.m, n);
+      float* below = at + kTileRows * kLanes;
+      const std::int64_t next = sums(1, 0) - sums(0, 0);
+      if (pair.is_first) {
+        _tile_zero(0);
+        if constexpr (kWidth > 1) _tile_zero(1);
+        _tile_zero(2);
+        if constexpr (kWidth > 1) _tile_zero(3);
+      } else {
+        _tile_loadd(0, at, 64);
+        if constexpr (kWidth > 1) _tile_loadd(1, at + next, 64);
+        _tile_loadd(2, below, 64);
+        if constexpr (kWidth > 1) _tile_loadd(3, below + next, 64);
       }
+      add_tile_pair<kNumbers, kWidth>(p, pause);
+      _tile_stored(0, at, 64);
+      if constexpr (kWidth > 1) _tile_stored(1, at + next, 64);
+      _tile_stored(2, below, 64);
+      if constexpr (kWidth > 1) _tile_stored(3, below + next, 64);
     }
   }
 
-  /// weights[16 queries][64 positions] = queries times keys, not yet scaled.
-  void score(std::int64_t m) const {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (std::int64_t k = 0; k < key_tiles_; ++k) {
-      multiply<4>(query_tile(m, k), key_tile(k, 0));
-    }
-    float* out = work_.weights + m * kTileRows * kPageTokens;
-    _tile_stored(0, out, kPageTokens * sizeof(float));
-    _tile_stored(1, out + 16, kPageTokens * sizeof(float));
-    _tile_stored(2, out + 32, kPageTokens * sizeof(float));
-    _tile_stored(3, out + 48, kPageTokens * sizeof(float));
-  }
-
-  /// sums[16 queries][kCount * 16 elements] += weights times values.
-  template <int kCount>
-  void add_values(std::int64_t m, std::int64_t n, std::int64_t count) const {
-    float* sums = work_.sums + m * kTileRows * work_.value_stride + n * kTileRows;
-    const auto stride = static_cast<std::size_t>(work_.value_stride) * sizeof(float);
-    _tile_loadd(0, sums, stride);
-    if constexpr (kCount > 1) {
-      _tile_loadd(1, sums + 16, stride);
-      _tile_loadd(2, sums + 32, stride);
-      _tile_loadd(3, sums + 48, stride);
-    }
-    for (std::int64_t k = 0; k * kTileColumns < count; ++k) {
-      multiply<kCount>(weight_tile(k), value_tile(k, n));
-    }
-    _tile_stored(0, sums, stride);
-    if constexpr (kCount > 1) {
-      _tile_stored(1, sums + 16, stride);
-      _tile_stored(2, sums + 32, stride);
-      _tile_stored(3, sums + 48, stride);
-    }
-  }
-
-  /// Tiles 0 to kCount - 1 += left times kCount right operands that lie one behind the other. The
-  /// same product of all of them before the next product: each must wait for its own sums.
-  template <int kCount>
-  static void multiply(const std::uint16_t* left, const std::uint16_t* right) {
-    products<kCount>(left, right);
-    if constexpr (kNumbers == 2) {
-      products<kCount>(left, right + kPart);
-      products<kCount>(left + kPart, right);
-    }
-  }
-
-  // Tile numbers are part of the instruction: they must be literals.
-  template <int kCount>
-  static void products(const std::uint16_t* left, const std::uint16_t* right) {
-    constexpr std::int64_t kNext = kNumbers * kTileHalves;
-    _tile_loadd(4, left, 64);
-    _tile_loadd(6, right, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (kCount > 1) {
-      _tile_loadd(7, right + kNext, 64);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_loadd(6, right + 2 * kNext, 64);
-      _tile_dpbf16ps(2, 4, 6);
-      _tile_loadd(7, right + 3 * kNext, 64);
-      _tile_dpbf16ps(3, 4, 7);
-    }
-  }
-
-  const Tiles tiles_;
   const Attend& task_;
-  const AttentionWork& work_;
-  std::int64_t key_tiles_;    ///< tiles of 32 elements of a key
-  std::int64_t value_tiles_;  ///< tiles of 16 elements of a value
+  const TileLayout<kNumbers> layout_;
+  const TaskTiles work_;
+  std::int64_t queries_;
 };
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

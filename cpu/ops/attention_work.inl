@@ -14,17 +14,15 @@ inline constexpr float kNoScore = -__builtin_inff();
 
 /// Work space of one task. Query row r of the task's i-th row and h-th head is r = i * heads + h.
 struct AttentionWork {
-  float* key_rows;      ///< [kPageTokens, key_stride]: rows that are no whole chunks, decoded
-  float* value_rows;    ///< [kPageTokens, value_stride]
-  float* keys;          ///< a tile of keys as its way wants it, kPageTokens * key_stride floats
-  float* values;        ///< a tile of values likewise
-  float* queries;       ///< [rows * heads, key_stride], padded with zeros
-  float* query_tiles;   ///< the same for matrix units
-  float* weights;       ///< [rows * heads, kPageTokens]: scores, then exp(score - largest)
-  float* weight_tiles;  ///< the same for matrix units
-  float* sums;          ///< [rows * heads, value_stride]: weighted values
-  float* largest;       ///< [rows * heads]
-  float* totals;        ///< [rows * heads]
+  float* key_rows;    ///< [kPageTokens, key_stride]: rows that are no whole chunks, decoded
+  float* value_rows;  ///< [kPageTokens, value_stride]
+  float* keys;        ///< a tile of keys as its way wants it, kPageTokens * key_stride floats
+  float* values;      ///< a tile of values likewise
+  float* queries;     ///< [rows * heads, key_stride], padded with zeros
+  float* weights;     ///< [rows * heads, kPageTokens]: scores, then exp(score - largest)
+  float* sums;        ///< [rows * heads, value_stride]: weighted values
+  float* largest;     ///< [rows * heads]
+  float* totals;      ///< [rows * heads]
   std::int64_t key_stride;
   std::int64_t value_stride;
 };
@@ -45,10 +43,8 @@ inline AttentionWork carve(const Attend& task) {
   work.keys = take(kPageTokens * work.key_stride);
   work.values = take(kPageTokens * work.value_stride);
   work.queries = take(kQueries * work.key_stride);
-  work.query_tiles = take(kQueries * work.key_stride);
   work.sums = take(kQueries * work.value_stride);
   work.weights = take(kQueries * kPageTokens);
-  work.weight_tiles = take(kQueries * kPageTokens);
   work.largest = take(kQueries);
   work.totals = take(kQueries);
   return work;
@@ -94,15 +90,15 @@ inline CacheTile cache_tile(const HeadPages& pages, const std::int32_t* table,
 }
 
 /// cap * tanh(s / cap). For small arguments the series: 1 - 2 / (e^2x + 1) would cancel there.
-inline float soft_capped(float score, float cap) {
-  const float x = score / cap;
-  const float magnitude = x < 0.0F ? -x : x;
-  if (magnitude < 0.1F) {
-    const float s = x * x;
-    return score * (1.0F + s * (-1.0F / 3.0F + s * (2.0F / 15.0F - s * (17.0F / 315.0F))));
-  }
-  const float t = 1.0F - 2.0F / (exponential(2.0F * magnitude) + 1.0F);
-  return x < 0.0F ? -cap * t : cap * t;
+template <class Number>
+inline Number soft_capped(Number score, float cap) {
+  const Number x = score / cap;
+  const Number magnitude = x < Number{} ? -x : x;
+  const Number s = x * x;
+  const Number series =
+      score * (1.0F + s * (-1.0F / 3.0F + s * (2.0F / 15.0F - s * (17.0F / 315.0F))));
+  const Number t = 1.0F - 2.0F / (exponential(2.0F * magnitude) + 1.0F);
+  return magnitude < Number{} + 0.1F ? series : x < Number{} ? -cap * t : cap * t;
 }
 
 struct Visible {
@@ -121,15 +117,8 @@ inline Visible visible(const Attend& task, std::int64_t i, std::int64_t tile, st
   return seen;
 }
 
-/// A weight as it is multiplied: as it is.
-struct KeepWeights {
-  static Floats rounded(Floats w) { return w; }
-};
-
 /// Turns one row of scores into weights relative to the new largest score, and scales what was
-/// summed before. A row that sees nothing of the tile gets weights 0 and keeps its sums. Weights
-/// are rounded before they are summed: the sum divides what they were multiplied as.
-template <class Weights = KeepWeights>
+/// summed before. A row that sees nothing of the tile gets weights 0 and keeps its sums.
 inline void update_softmax(const Attend& task, const AttentionWork& work, std::int64_t r,
                            Visible seen, std::int64_t count) {
   float* weights = work.weights + r * kPageTokens;
@@ -152,7 +141,7 @@ inline void update_softmax(const Attend& task, const AttentionWork& work, std::i
   const float base = largest == kNoScore ? 0.0F : largest;
   Floats total = {};
   for (std::int64_t j = 0; j < whole; j += kLanes) {
-    const Floats w = Weights::rounded(exponential(load(weights + j) - base));
+    const Floats w = exponential(load(weights + j) - base);
     store(weights + j, w);
     total += w;
   }
@@ -168,13 +157,12 @@ inline void update_softmax(const Attend& task, const AttentionWork& work, std::i
 }
 
 /// The same for the task's rows [first, end), all heads.
-template <class Weights = KeepWeights>
 inline void update_rows(const Attend& task, const AttentionWork& work, std::int64_t first,
                         std::int64_t end, std::int64_t tile, std::int64_t count) {
   for (std::int64_t i = first; i < end; ++i) {
     const Visible seen = visible(task, i, tile, count);
     for (std::int64_t h = 0; h < task.heads; ++h) {
-      update_softmax<Weights>(task, work, i * task.heads + h, seen, count);
+      update_softmax(task, work, i * task.heads + h, seen, count);
     }
   }
 }

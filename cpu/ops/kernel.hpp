@@ -14,21 +14,13 @@
 
 namespace ingot::cpu {
 
-/// Rows of one sequence that attention takes together.
-struct RowBlock {
-  const StepSequence* sequence = nullptr;
-  std::int64_t first_row = 0;  ///< in the step
-  std::int64_t rows = 0;
-  std::int64_t first_position = 0;  ///< of the first row, in its sequence
-};
-
 /// A step as kernels see it. Plain data; the runner builds it once per step.
 struct StepContext {
   const StepInput& input;
   const HostPool& states;
   std::span<float* const> values;  ///< per value of the program: its rows in the arena
-  std::span<const RowBlock> row_blocks;
   float* shared = nullptr;  ///< work space of the running instruction, kept between its kernels
+  int workers = 1;          ///< that share the tasks; results do not depend on it
 
   float* value(ValueId id) const { return values[static_cast<std::size_t>(id.index)]; }
 };

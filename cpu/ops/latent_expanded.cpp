@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "cpu/ops/product.hpp"
+#include "cpu/ops/row_blocks.hpp"
 #include "cpu/quant/packed.hpp"
 
 namespace ingot::cpu {
@@ -17,9 +18,6 @@ constexpr std::int64_t kMostBytes = std::int64_t{256} << 20;
 /// Positions per task of products: their latents in tiles, at most 512 KiB in DeepSeek's models,
 /// stay in the second-level cache for all heads.
 constexpr std::int64_t kPositionsPerTask = kTileActivationRows;
-
-/// Rows per task of attention, of one head: as many queries as a task of grouped heads has.
-constexpr std::int64_t kRowsPerTask = kQueryRows * kQueryHeads;
 
 /// Bytes of the elements that keys and values are kept in, f16: what a cache of them would round.
 constexpr std::int64_t kHalfBytes = 2;
@@ -155,51 +153,46 @@ class AttendExpandedKernel final : public Kernel {
   }
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
-    std::int64_t blocks = 0;
-    for (const StepSequence& s : step.input.sequences)
-      blocks += divide_up(s.row_count, kRowsPerTask);
-    return blocks * expansion_.op.head_count;
+    return row_blocks(step).count() * expansion_.op.head_count;
   }
 
   void run(const StepContext& step, float* worker_space,
            std::int64_t task) const noexcept override {
     const Expansion& x = expansion_;
-    const std::int64_t head = task % x.op.head_count;
-    // The last rows of a prompt see the most: handed out first, they leave no long tail.
-    std::int64_t block = task_count(step) / x.op.head_count - 1 - task / x.op.head_count;
+    const RowBlocks blocks = row_blocks(step);
+    const std::int64_t head = task / blocks.count();
+    const RowBlock block = blocks.from_end(task % blocks.count());
     std::int64_t begin = 0;  // of the sequence's positions
     for (const StepSequence& sequence : step.input.sequences) {
-      const std::int64_t blocks = divide_up(sequence.row_count, kRowsPerTask);
-      if (block < blocks) return attend(step, worker_space, sequence, begin, block, head);
-      block -= blocks;
+      if (&sequence == block.sequence) break;
       begin += positions_of(sequence);
     }
+    const Expansion::Layout layout = x.layout(step);
+    Attend attend;
+    attend.query =
+        step.value(x.op.query) + (block.first_row * x.op.head_count + head) * x.key_size();
+    attend.query_stride = x.op.head_count * x.key_size();
+    attend.rows = block.rows;
+    attend.heads = 1;
+    attend.keys =
+        pages_of(step, layout.keys + head * layout.positions * x.key_size() / 2, x.key_size());
+    attend.values = pages_of(step, layout.values + head * layout.positions * x.op.value_size / 2,
+                             x.op.value_size);
+    attend.pages = x.pages->data() + begin / kPageTokens;
+    attend.first_position = block.first_position;
+    attend.end = block.first_position + block.rows;
+    attend.scale = static_cast<float>(x.op.scale);
+    attend.out =
+        step.value(x.op.out) + (block.first_row * x.op.head_count + head) * x.op.value_size;
+    attend.out_stride = x.op.head_count * x.op.value_size;
+    attend.work = worker_space;
+    x.table.attend(attend);
   }
 
  private:
-  void attend(const StepContext& step, float* worker_space, const StepSequence& sequence,
-              std::int64_t begin, std::int64_t block, std::int64_t head) const {
+  RowBlocks row_blocks(const StepContext& step) const {
     const Expansion& x = expansion_;
-    const Expansion::Layout layout = x.layout(step);
-    const std::int64_t first = block * kRowsPerTask;
-    const std::int64_t row = sequence.first_row + first;
-    Attend task;
-    task.query = step.value(x.op.query) + (row * x.op.head_count + head) * x.key_size();
-    task.query_stride = x.op.head_count * x.key_size();
-    task.rows = std::min(kRowsPerTask, sequence.row_count - first);
-    task.heads = 1;
-    task.keys =
-        pages_of(step, layout.keys + head * layout.positions * x.key_size() / 2, x.key_size());
-    task.values = pages_of(step, layout.values + head * layout.positions * x.op.value_size / 2,
-                           x.op.value_size);
-    task.pages = x.pages->data() + begin / kPageTokens;
-    task.first_position = sequence.cached + first;
-    task.end = task.first_position + task.rows;
-    task.scale = static_cast<float>(x.op.scale);
-    task.out = step.value(x.op.out) + (row * x.op.head_count + head) * x.op.value_size;
-    task.out_stride = x.op.head_count * x.op.value_size;
-    task.work = worker_space;
-    x.table.attend(task);
+    return {step, x.op.head_count, rows_per_task(1, x.key_size(), x.op.value_size)};
   }
 
   HeadPages pages_of(const StepContext& step, std::int64_t floats, std::int64_t size) const {

@@ -137,6 +137,48 @@ TEST(AttentionTest, MatchesTheReferenceAroundPageBorders) {
   }
 }
 
+// Prompts over several tasks, and over several blocks of the cache.
+TEST(AttentionTest, MatchesTheReferenceForLongPrompts) {
+  for (const Heads& heads : std::vector<Heads>{{6, 1, 128, 128}, {3, 3, 64, 96}, {8, 1, 32, 32}}) {
+    for (const Options& options : std::vector<Options>{
+             {}, {.window = 100, .sinks = true}, {.soft_cap = 5.0}, {.spread = 4.0}}) {
+      for (const CaseSequence& sequence : {CaseSequence{0, 301}, CaseSequence{600, 150}}) {
+        SCOPED_TRACE(describe(heads) + ", window " + std::to_string(options.window) + ", cached " +
+                     std::to_string(sequence.cached));
+        OpCase c({sequence});
+        expect_attention(c, heads, options, sequence.cached + sequence.rows);
+      }
+    }
+  }
+}
+
+// A prompt in blocks that depend on the number of threads.
+TEST(AttentionTest, DoesNotShowWhichRowsShareATask) {
+  const auto run = [](int threads, std::int64_t window) {
+    OpCase c({{70, 200}, {0, 37}});
+    c.threads = threads;
+    const StateId state = c.state(1, 64, 64);
+    c.before(ops::StateStore{c.input(64), c.input(64), state});
+    ops::Attention op;
+    op.query = c.input(3 * 64, 3.0);
+    op.out = c.output(3 * 64);
+    op.state = state;
+    op.head_count = 3;
+    op.scale = 0.125;
+    op.window = window;
+    std::vector<std::vector<float>> results;
+    for (const Device* device : devices_under_test()) {
+      results.push_back(c.run(*device, op, op.out).data);
+    }
+    return results;
+  };
+  for (const std::int64_t window : {0, 50}) {
+    const auto one = run(1, window);
+    EXPECT_EQ(run(3, window), one);
+    EXPECT_EQ(run(16, window), one);
+  }
+}
+
 // Steps of few rows are cut into splits of 512 positions.
 TEST(AttentionTest, MatchesTheReferenceAroundSplitBorders) {
   const Heads heads{6, 2, 32, 48};

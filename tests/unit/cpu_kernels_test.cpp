@@ -407,38 +407,47 @@ TEST_P(CpuKernels, RopeStaysInItsHeads) {
   }
 }
 
+// Few queries and many, f32 and, on tiles, f16.
 TEST_P(CpuKernels, AttentionStaysInItsHeadsAndWorkSpace) {
-  for (const std::int64_t size : {5, 32, 80}) {
-    constexpr std::int64_t kPositions = 70;
-    constexpr std::int64_t kHeads = 3;
-    constexpr std::int64_t kAllHeads = 5;  // of the query rows; the task has the middle three
-    constexpr std::int64_t kRows = 2;
-    const auto cache = random_floats(2 * kPageTokens * size);
-    const auto query = random_floats(kRows * kAllHeads * size, 2);
-    const std::int32_t pages[] = {1, 0};
-    HeadPages head;
-    head.first = reinterpret_cast<const std::byte*>(cache.data());
-    head.row_bytes = size * 4;
-    head.bundle_stride = kBundlePages * kPageTokens * head.row_bytes;
-    head.size = head.stored_size = size;
-    head.format = &table().format(DType::F32);
-    Guarded<float> out(kRows * kAllHeads * size, -1.0F);
-    Guarded<float> work(attend_floats(size, size));
-    Attend task;
-    task.query = query.data() + size;
-    task.query_stride = task.out_stride = kAllHeads * size;
-    task.rows = kRows;
-    task.heads = kHeads;
-    task.keys = task.values = head;
-    task.pages = pages;
-    task.first_position = kPositions - kRows;
-    task.end = kPositions;
-    task.out = out.data() + size;
-    task.work = work.data();
-    table().attend(task);
-    for (std::int64_t i = 0; i < kRows * kAllHeads * size; ++i) {
-      const std::int64_t h = i / size % kAllHeads;
-      EXPECT_EQ(out[i] == -1.0F, h < 1 || h > kHeads) << i;
+  for (const std::int64_t size : {5, 32, 80, 96}) {
+    for (const DType type : {DType::F32, DType::F16}) {
+      for (const std::int64_t rows : {2, 16, 67}) {
+        constexpr std::int64_t kPositions = 70;
+        constexpr std::int64_t kHeads = 3;
+        constexpr std::int64_t kAllHeads = 5;  // of the query rows; the task has the middle three
+        const auto cache = random_floats(2 * kPageTokens * size);
+        std::vector<std::uint16_t> halves(cache.size());
+        table().store_halves(cache.data(), static_cast<std::int64_t>(cache.size()), halves.data());
+        const auto query = random_floats(rows * kAllHeads * size, 2);
+        const std::int32_t pages[] = {1, 0};
+        const bool is_half = type == DType::F16;
+        HeadPages head;
+        head.first = is_half ? reinterpret_cast<const std::byte*>(halves.data())
+                             : reinterpret_cast<const std::byte*>(cache.data());
+        head.row_bytes = size * (is_half ? 2 : 4);
+        head.bundle_stride = kBundlePages * kPageTokens * head.row_bytes;
+        head.size = head.stored_size = size;
+        head.type = type;
+        head.format = &table().format(type);
+        Guarded<float> out(rows * kAllHeads * size, -1.0F);
+        Guarded<float> work(attend_floats(size, size));
+        Attend task;
+        task.query = query.data() + size;
+        task.query_stride = task.out_stride = kAllHeads * size;
+        task.rows = rows;
+        task.heads = kHeads;
+        task.keys = task.values = head;
+        task.pages = pages;
+        task.first_position = kPositions - rows;
+        task.end = kPositions;
+        task.out = out.data() + size;
+        task.work = work.data();
+        table().attend(task);
+        for (std::int64_t i = 0; i < rows * kAllHeads * size; ++i) {
+          const std::int64_t h = i / size % kAllHeads;
+          EXPECT_EQ(out[i] == -1.0F, h < 1 || h > kHeads) << i;
+        }
+      }
     }
   }
 }
