@@ -62,10 +62,8 @@ inline void finish_query(const Attend& task, std::int64_t r, float* sums, float 
   float* split = task.split + row * task.split_row_stride + head * task.split_stride;
   split[0] = largest;
   split[1] = total;
-  // Whole vectors: there is room for padded(size), as in `sums`.
-  for (std::int64_t i = 0; i < task.values.size; i += kLanes) {
-    stream(split + kSplitHeadFloats + i, load(sums + i));
-  }
+  __builtin_memcpy(split + kSplitHeadFloats, sums,
+                   static_cast<std::size_t>(task.values.size) * sizeof(float));
 }
 
 /// At most kQueryRows rows, on vectors.
@@ -130,7 +128,6 @@ inline void attend(const Attend& task) {
     const std::int64_t left = task.rows - first;
     attend_on_vectors(rows_of(task, first, left < kQueryRows ? left : kQueryRows));
   }
-  if (task.split != nullptr) finish_streams();
 }
 
 /// The splits are weighted by exp(their largest - the largest of all) and added in index order; a
