@@ -38,7 +38,7 @@ std::vector<Fusion> find_fusions(const BuildContext& context) {
       return std::any_of(first->parts.begin(), first->parts.end(),
                          [id](const ops::MatMul::Part& part) { return part.out == id; });
     };
-    if (!writes(glu->gate) || !writes(glu->up) || !(next->in == glu->out)) continue;
+    if (!writes(glu->gate) || !writes(glu->up) || next->in != glu->out) continue;
     if (!has_one_reader(glu->gate) || !has_one_reader(glu->up) || !has_one_reader(glu->out)) {
       continue;
     }

@@ -1,10 +1,11 @@
 #include "cpu/ops/gated_matmul.hpp"
 
 #include <algorithm>
-#include <array>
+#include <utility>
 
+#include "cpu/ops/conditional_kernel.hpp"
+#include "cpu/ops/glu.hpp"
 #include "cpu/ops/matmul_kernels.hpp"
-#include "src/ops/glu.hpp"
 
 namespace ingot::cpu {
 namespace {
@@ -22,14 +23,6 @@ struct Chain {
   }
   const MatMulData::Part& gate() const { return part(op.gate); }
   const MatMulData::Part& up() const { return part(op.up); }
-
-  void glu(const float* gate, const float* up, float* out, std::int64_t count) const {
-    if (op.limit > 0) {
-      first.table->glu_within(op.kind, static_cast<float>(op.limit), gate, up, out, count);
-    } else {
-      first.table->glu(op.kind, gate, up, out, count);
-    }
-  }
 
   // Makes a part of the gated product ready for the next product.
   void prepare_next(const StepContext& step, const ActivationRows& gated, std::int64_t row,
@@ -58,22 +51,18 @@ class GatedKernel final : public Kernel {
 
   WorkSpace work_space(const StepLimits& limits) const override {
     const MatMulData& first = chain_->first;
-    std::int64_t product = 0;
-    for (const MatMulData::Part& part : first.parts) {
-      product = std::max(product, product_work_floats(*first.table, *part.weight.format));
-    }
     const Tasks tasks(*chain_, kFewRows + 1);
     const std::int64_t sums = 2 * std::min(tasks.rows, limits.tokens) * tasks.columns;
     return {
         static_cast<std::uint64_t>(first.most_floats(limits) + chain_->next.most_floats(limits)) *
             sizeof(float),
-        static_cast<std::uint64_t>(product + sums) * sizeof(float)};
+        static_cast<std::uint64_t>(first.work_floats() + sums) * sizeof(float)};
   }
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
     const std::int64_t rows = chain_->first.step_rows(step);
     const Tasks tasks(*chain_, rows);
-    return rows <= kFewRows ? 0 : tasks.blocks * divide_up(rows, tasks.rows);
+    return tasks.blocks * divide_up(rows, tasks.rows);
   }
 
   void run(const StepContext& step, float* worker_space,
@@ -102,7 +91,7 @@ class GatedKernel final : public Kernel {
       product.out = out;
       multiply_all(*first.table, product, work);
     }
-    chain_->glu(gate, up, gate, rows * columns);
+    multiply_gated(*first.table, chain_->op, gate, up, gate, rows * columns);
     chain_->prepare_next(step, {gate, columns, nullptr, rows, columns}, row, column);
   }
 
@@ -126,34 +115,6 @@ class GatedKernel final : public Kernel {
   SharedChain chain_;
 };
 
-// Few rows. Gate and up are products like any other: to read both weights in turns, for the sake of
-// their results, costs a tenth of the speed of memory.
-class FewRowsProductKernel final : public Kernel {
- public:
-  explicit FewRowsProductKernel(SharedChain chain)
-      : chain_(std::move(chain)),
-        product_(std::shared_ptr<const MatMulData>(chain_, &chain_->first)) {}
-
-  WorkSpace work_space(const StepLimits& limits) const override {
-    return product_.work_space(limits);
-  }
-  std::int64_t task_count(const StepContext& step) const noexcept override {
-    return chain_->first.step_rows(step) <= kFewRows ? product_.task_count(step) : 0;
-  }
-  void run(const StepContext& step, float* worker_space,
-           std::int64_t task) const noexcept override {
-    product_.run(step, worker_space, task);
-  }
-  void run_all(const StepContext& step, float* worker_space,
-               TaskRun tasks) const noexcept override {
-    product_.run_all(step, worker_space, tasks);
-  }
-
- private:
-  SharedChain chain_;
-  ProductKernel product_;
-};
-
 // Few rows: a task gates some columns of a row and makes them ready.
 class GatedPrepareKernel final : public Kernel {
  public:
@@ -164,8 +125,7 @@ class GatedPrepareKernel final : public Kernel {
   }
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
-    const std::int64_t rows = chain_->first.step_rows(step);
-    return rows <= kFewRows ? rows * blocks() : 0;
+    return chain_->first.step_rows(step) * blocks();
   }
 
   void run(const StepContext& step, float* gated, std::int64_t task) const noexcept override {
@@ -173,7 +133,8 @@ class GatedPrepareKernel final : public Kernel {
     const std::int64_t column = task % blocks() * kPreparedColumns;
     const std::int64_t columns = std::min(kPreparedColumns, chain_->next.columns - column);
     const std::int64_t at = row * chain_->next.columns + column;
-    chain_->glu(step.value(chain_->op.gate) + at, step.value(chain_->op.up) + at, gated, columns);
+    multiply_gated(*chain_->first.table, chain_->op, step.value(chain_->op.gate) + at,
+                   step.value(chain_->op.up) + at, gated, columns);
     chain_->prepare_next(step, {gated, columns, nullptr, 1, columns}, row, column);
   }
 
@@ -205,14 +166,21 @@ std::optional<GatedMatMul> build_gated(const ops::MatMul& first, const ops::Glu&
     if (path(chain->gate()) != path(chain->up())) return std::nullopt;
     if (takes_floats(chain->next, rows)) return std::nullopt;
   }
-  // Each has tasks for few rows or for many.
   const std::shared_ptr<const MatMulData> first_data(chain, &chain->first);
   const std::shared_ptr<const MatMulData> next_data(chain, &chain->next);
   GatedMatMul out;
+  const auto add = [&](std::shared_ptr<const Kernel> kernel, bool is_for_few) {
+    out.gated.push_back(std::make_shared<const ConditionalKernel>(
+        std::move(kernel), [first_data, is_for_few](const StepContext& step) {
+          return (first_data->step_rows(step) <= kFewRows) == is_for_few;
+        }));
+  };
   out.gated.push_back(std::make_shared<const PrepareKernel>(first_data));
-  out.gated.push_back(std::make_shared<const FewRowsProductKernel>(chain));
-  out.gated.push_back(std::make_shared<const GatedPrepareKernel>(chain));
-  out.gated.push_back(std::make_shared<const GatedKernel>(chain));
+  // Few rows: gate and up are products like any other. To read both weights in turns, for the sake
+  // of their results, costs a tenth of the speed of memory.
+  add(std::make_shared<const ProductKernel>(first_data), true);
+  add(std::make_shared<const GatedPrepareKernel>(chain), true);
+  add(std::make_shared<const GatedKernel>(chain), false);
   out.next.push_back(std::make_shared<const ProductKernel>(next_data, first_data));
   return out;
 }

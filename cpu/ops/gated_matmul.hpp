@@ -1,6 +1,6 @@
 // A gated feed-forward as one chain: MatMul of gate and up, Glu, MatMul. The gated product of a few
-// columns is made ready for the next product where it is still in the cache; gate, up and their
-// product never exist as matrices.
+// columns is made ready for the next product where it is still in the cache, so it never exists as
+// a matrix; with many rows gate and up do not either.
 #pragma once
 
 #include <optional>

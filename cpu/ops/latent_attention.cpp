@@ -9,6 +9,7 @@
 #include <array>
 
 #include "cpu/ops/build.hpp"
+#include "cpu/ops/conditional_kernel.hpp"
 #include "cpu/ops/latent_expanded.hpp"
 #include "cpu/ops/product.hpp"
 
@@ -255,32 +256,6 @@ Built build_inner(const ops::LatentAttention& op, const Space& space, const Buil
   return build(attention, {program, context.table, context.weights});
 }
 
-// A kernel of one of the two forms: it has nothing to do in steps of the other.
-class FormKernel final : public Kernel {
- public:
-  FormKernel(std::shared_ptr<const Kernel> kernel, std::shared_ptr<const Expansion> expansion,
-             bool is_expanded)
-      : kernel_(std::move(kernel)), expansion_(std::move(expansion)), is_expanded_(is_expanded) {}
-
-  WorkSpace work_space(const StepLimits& limits) const override {
-    return kernel_->work_space(limits);
-  }
-
-  std::int64_t task_count(const StepContext& step) const noexcept override {
-    return expansion_->suits(step) == is_expanded_ ? kernel_->task_count(step) : 0;
-  }
-
-  void run(const StepContext& step, float* worker_space,
-           std::int64_t task) const noexcept override {
-    kernel_->run(step, worker_space, task);
-  }
-
- private:
-  std::shared_ptr<const Kernel> kernel_;
-  std::shared_ptr<const Expansion> expansion_;
-  bool is_expanded_;
-};
-
 }  // namespace
 
 Built build(const ops::LatentAttention& op, const BuildContext& context) {
@@ -299,8 +274,10 @@ Built build(const ops::LatentAttention& op, const BuildContext& context) {
   Kernels kernels;
   const auto add = [&](Kernels form, bool is_expanded) {
     for (auto& kernel : form) {
-      kernels.push_back(
-          std::make_unique<const FormKernel>(std::move(kernel), expansion, is_expanded));
+      kernels.push_back(std::make_unique<const ConditionalKernel>(
+          std::move(kernel), [expansion, is_expanded](const StepContext& step) {
+            return expansion->suits(step) == is_expanded;
+          }));
     }
   };
   add(std::move(absorbed), false);

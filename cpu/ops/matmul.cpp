@@ -27,6 +27,14 @@ std::int64_t MatMulData::most_floats(const StepLimits& limits) const {
   return std::max(floats(std::min(most, kFewRows)), floats(most));
 }
 
+std::int64_t MatMulData::work_floats() const {
+  std::int64_t most = 0;
+  for (const Part& part : parts) {
+    most = std::max(most, product_work_floats(*table, *part.weight.format));
+  }
+  return most;
+}
+
 WorkSpace PrepareKernel::work_space(const StepLimits& limits) const {
   return {static_cast<std::uint64_t>(data_->most_floats(limits)) * sizeof(float), 0};
 }
@@ -58,11 +66,7 @@ struct ProductKernel::Tasks {
 };
 
 WorkSpace ProductKernel::work_space(const StepLimits&) const {
-  std::int64_t floats = 0;
-  for (const MatMulData::Part& part : data_->parts) {
-    floats = std::max(floats, product_work_floats(*data_->table, *part.weight.format));
-  }
-  return {0, static_cast<std::uint64_t>(floats) * sizeof(float)};
+  return {0, static_cast<std::uint64_t>(data_->work_floats()) * sizeof(float)};
 }
 
 std::int64_t ProductKernel::task_count(const StepContext& step) const noexcept {

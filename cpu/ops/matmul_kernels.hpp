@@ -31,6 +31,9 @@ struct MatMulData {
   /// The most that a step within the limits needs.
   std::int64_t most_floats(const StepLimits& limits) const;
 
+  /// Floats that a worker needs for a task of any part.
+  std::int64_t work_floats() const;
+
   std::int64_t step_rows(const StepContext& step) const { return step.input.rows(row_count); }
   ActivationRows activations(const StepContext& step) const {
     return {step.value(in), columns, nullptr, step_rows(step), columns};
