@@ -57,12 +57,7 @@ inline void float_rows(const ManyRows& task, const float* const (&in)[kRows]) {
 inline void multiply_few_floats(const ManyRows& task) {
   const auto multiply = [&](auto row) {
     with_row_count(
-        task.rows,
-        [&](std::int64_t m) {
-          const std::int64_t at = task.first_row + m;
-          return task.in.first +
-                 (task.in.index == nullptr ? at : task.in.index[at]) * task.in.stride;
-        },
+        task.rows, [&](std::int64_t m) { return task.in.row(task.first_row + m); },
         [&](const auto& in) { float_rows<decltype(row)>(task, in); });
   };
   switch (task.weight.format->type) {

@@ -80,6 +80,10 @@ struct ActivationRows {
   const std::int32_t* index = nullptr;  ///< row r is index[r] of them; null: r
   std::int64_t count = 0;
   std::int64_t columns = 0;
+
+  const float* row(std::int64_t r) const {
+    return first + (index == nullptr ? r : index[r]) * stride;
+  }
 };
 
 /// Columns and weight rows of a decoded panel: 16 x 512 f32 are 32 KiB and stay in the first-level

@@ -104,21 +104,16 @@ inline void multiply_many_rows(const ManyRows& task) {
       decode_columns(task.weight, n, k, columns, task.panel + n * kPanelColumns);
     }
     const bool is_first = k == 0;
-    dot_all_rows(
-        [&](std::int64_t m) {
-          const std::int64_t row = task.first_row + m;
-          return task.in.first +
-                 (task.in.index == nullptr ? row : task.in.index[row]) * task.in.stride + k;
-        },
-        task.rows, task.panel, kPanelColumns, task.weight.rows, columns,
-        [&](std::int64_t m, std::int64_t n, float value) {
-          float& out = task.out[m * task.out_stride + n];
-          if (!is_first) {
-            out += value;
-          } else {
-            out = task.bias != nullptr ? value + task.bias[n] : value;
-          }
-        });
+    dot_all_rows([&](std::int64_t m) { return task.in.row(task.first_row + m) + k; }, task.rows,
+                 task.panel, kPanelColumns, task.weight.rows, columns,
+                 [&](std::int64_t m, std::int64_t n, float value) {
+                   float& out = task.out[m * task.out_stride + n];
+                   if (!is_first) {
+                     out += value;
+                   } else {
+                     out = task.bias != nullptr ? value + task.bias[n] : value;
+                   }
+                 });
   }
 }
 

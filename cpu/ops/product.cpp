@@ -20,10 +20,6 @@ QuantizedRow quantized(const float* prepared, std::int64_t columns, std::int64_t
   return {const_cast<float*>(prepared) + row * QuantizedRow::floats(columns), columns};
 }
 
-const float* row_of(const ActivationRows& in, std::int64_t row) {
-  return in.first + (in.index == nullptr ? row : in.index[row]) * in.stride;
-}
-
 // The product over the task's weight rows [first, first + count).
 Product part_of(const Product& task, std::int64_t first, std::int64_t count) {
   Product out = task;
@@ -170,14 +166,14 @@ void prepare(const KernelTable& table, const ActivationRows& in, std::int64_t bl
     case Path::panels: {
       const bool is_few = out.path == Path::integers;
       const auto quantize = is_few ? table.quantize_row : table.quantize_in_order;
-      quantize({.in = row_of(in, first),
+      quantize({.in = in.row(first),
                 .out = quantized(out.first, out.columns, out.first_row + first),
                 .first_column = out.first_column,
                 .columns = in.columns});
       return;
     }
     case Path::tiles:
-      table.pack_tiles({.in = in.index == nullptr ? row_of(in, first) : in.first,
+      table.pack_tiles({.in = in.index == nullptr ? in.row(first) : in.first,
                         .in_stride = in.stride,
                         .index = in.index == nullptr ? nullptr : in.index + first,
                         .rows = std::min(prepared_rows(out.path), in.count - first),
