@@ -1,5 +1,6 @@
 // The running softmax of attention on AMX: a query to a lane, so that no step of it crosses lanes.
 #include "cpu/ops/attention_pack.inl"
+#include "cpu/ops/attention_seen.inl"
 #include "cpu/ops/attention_work.inl"
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
@@ -40,12 +41,6 @@ inline constexpr float kMostWeight = 8.0F;
 /// Weights take their place, as right operands of pairs of positions: part i of positions j and
 /// j + 16 where position j + 16i was.
 inline constexpr std::int64_t kTileScores = kGroupPositions * kLanes;
-
-/// Which positions 16 queries see, by lane: [first, last].
-struct LanesSee {
-  Ints first;
-  Ints last;
-};
 
 inline void cap_scores(float* scores, float cap) {
   for (std::int64_t t = 0; t < kGroupPositions; ++t, scores += kLanes) {

@@ -3,6 +3,7 @@
 // for all queries of the task; then two tiles of queries at a time get their scores, their softmax
 // and their weighted values. The softmax runs beside the next two tiles' scores.
 #include "cpu/ops/attention_pack.inl"
+#include "cpu/ops/attention_seen.inl"
 #include "cpu/ops/attention_softmax.inl"
 #include "cpu/ops/attention_tile_pair.inl"
 #include "cpu/ops/attention_work.inl"
@@ -26,7 +27,11 @@ template <int kNumbers>
 class AttendOnTiles {
  public:
   explicit AttendOnTiles(const Attend& task)
-      : task_(task), layout_(task), work_(task, layout_), queries_(task.rows * task.heads) {}
+      : task_(task),
+        layout_(task),
+        work_(task, layout_),
+        seen_(task),
+        queries_(task.rows * task.heads) {}
 
   template <class Finish>
   void run(Finish&& finish) {
@@ -34,7 +39,7 @@ class AttendOnTiles {
     for (std::int64_t m = 0; m * kTileRows < queries_; ++m) begin_queries(m);
     // Blocks begin at multiples of their length: which rows share a task changes no result.
     const std::int64_t length = layout_.groups * kGroupPositions;
-    const std::int64_t begin = first_seen(0);
+    const std::int64_t begin = seen_.first(0);
     for (std::int64_t block = begin / length * length; block < task_.end; block += length) {
       attend_block(block, begin > block ? begin : block,
                    task_.end < block + length ? task_.end : block + length);
@@ -51,19 +56,6 @@ class AttendOnTiles {
     std::int64_t groups;
     bool is_first;  ///< of the blocks that they see
   };
-
-  std::int64_t row_of(std::int64_t query) const {
-    return (query < queries_ ? query : queries_ - 1) / task_.heads;
-  }
-  std::int64_t first_seen(std::int64_t row) const {
-    const std::int64_t first =
-        task_.window > 0 ? task_.first_position + row - task_.window + 1 : task_.begin;
-    return first > task_.begin ? first : task_.begin;
-  }
-  std::int64_t last_seen(std::int64_t row) const {
-    const std::int64_t last = task_.first_position + row;
-    return last < task_.end ? last : task_.end - 1;
-  }
 
   void begin_queries(std::int64_t m) const {
     const std::int64_t size = task_.keys.stored_size;
@@ -161,9 +153,8 @@ class AttendOnTiles {
   /// The first pair from tile m on that sees some of the block's positions; none has 0 groups.
   Pair pair_from(std::int64_t m, std::int64_t block, std::int64_t end) const {
     for (; m * kTileRows < queries_; m += 2) {
-      const std::int64_t first_row = m * kTileRows / task_.heads;
-      std::int64_t first = first_seen(first_row);
-      std::int64_t last = last_seen(row_of((m + 2) * kTileRows - 1));
+      std::int64_t first = seen_.first(m * kTileRows);
+      std::int64_t last = seen_.last((m + 2) * kTileRows - 1);
       const bool is_first = first >= block;
       if (first < block) first = block;
       if (last >= end) last = end - 1;
@@ -219,15 +210,15 @@ class AttendOnTiles {
   Floats new_base(const Pair& pair, std::int64_t b, std::int64_t block) const {
     const std::int64_t m = pair.m + b;
     // What all of them see.
-    const std::int64_t seen = first_seen(row_of(m * kTileRows + kTileRows - 1));
-    const std::int64_t seen_end = last_seen(row_of(m * kTileRows)) + 1;
+    const std::int64_t seen = seen_.first(m * kTileRows + kTileRows - 1);
+    const std::int64_t seen_end = seen_.last(m * kTileRows) + 1;
     float* at = scores(pair) + b * kTileScores;
     Floats largest = broadcast(kNoScore);
     for (std::int64_t g = 0; g < pair.groups; ++g, at += pair.width * kTileScores) {
       const std::int64_t position = block + (pair.first_group + g) * kGroupPositions;
       if (task_.soft_cap > 0.0F) cap_scores(at, task_.soft_cap);
       if (position < seen || position + kGroupPositions > seen_end) {
-        mask_scores(at, position, lanes_see(m));
+        mask_scores(at, position, seen_.lanes(m));
       }
       largest = larger(largest, largest_scores(at));
     }
@@ -246,16 +237,6 @@ class AttendOnTiles {
       store(sum, load(sum) * correction);
     }
     return base;
-  }
-
-  LanesSee lanes_see(std::int64_t m) const {
-    LanesSee see;
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const std::int64_t row = row_of(m * kTileRows + lane);
-      see.first[lane] = static_cast<std::int32_t>(first_seen(row));
-      see.last[lane] = static_cast<std::int32_t>(last_seen(row));
-    }
-    return see;
   }
 
   template <class Pause>
@@ -301,6 +282,7 @@ class AttendOnTiles {
   const Attend& task_;
   const TileLayout<kNumbers> layout_;
   const TaskTiles work_;
+  const SeenPositions seen_;
   std::int64_t queries_;
 };
 
