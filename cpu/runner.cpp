@@ -8,6 +8,18 @@
 #include "ingot/error.hpp"
 
 namespace ingot::cpu {
+namespace {
+
+// Of a step with a tap: one per kernel, but an instruction without any has one as well.
+std::size_t most_phases(const std::vector<CompiledInstruction>& instructions) {
+  std::size_t count = 0;
+  for (const CompiledInstruction& instruction : instructions) {
+    count += std::max<std::size_t>(1, instruction.kernels.size());
+  }
+  return count;
+}
+
+}  // namespace
 
 void CpuRunner::FreeMemory::operator()(float* memory) const {
   std::free(memory);
@@ -30,11 +42,8 @@ CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& l
          limits.tokens, " tokens need; ask for shorter steps");
   }
   for (const std::uint64_t offset : plan_.arena.offsets) values_.push_back(memory_.get() + offset);
-  std::size_t kernels = 0;
-  for (const CompiledInstruction& instruction : executable_->instructions().each) {
-    kernels += std::max<std::size_t>(1, instruction.kernels.size());
-  }
-  phases_.reserve(kernels);
+  const CompiledInstructions& instructions = executable_->instructions();
+  phases_.reserve(std::max(most_phases(instructions.each), most_phases(instructions.fused)));
 }
 
 std::span<const float> CpuRunner::step(const StepInput& input, const Tap& tap, TapDetail detail) {
@@ -45,12 +54,11 @@ std::span<const float> CpuRunner::step(const StepInput& input, const Tap& tap, T
   const CompiledInstructions& instructions = executable_->instructions();
   const bool is_fused = tap == nullptr || detail == TapDetail::as_run;
   place_phases(context, is_fused ? instructions.fused : instructions.each, tap != nullptr);
-  const auto call = [&](int instruction) { call_tap(context, tap, detail, instruction); };
   ran_on_ = executable_->table().running();
   if (executable_->host_executor() != nullptr) {
-    run_on_host(context, call);
+    run_on_host(context, tap, detail);
   } else {
-    run_on_pool(context, call);
+    run_on_pool(context, tap, detail);
   }
   const Program& program = executable_->program();
   const std::int64_t logits = input.rows(Rows::outputs) * program.value(program.logits).columns;
@@ -100,7 +108,7 @@ std::int64_t CpuRunner::next_shared_tasks(std::size_t phase) const {
   return phase < phases_.size() ? phases_[phase].tasks : 0;
 }
 
-void CpuRunner::run_on_pool(const StepContext& step, const std::function<void(int)>& ended) {
+void CpuRunner::run_on_pool(const StepContext& step, const Tap& tap, TapDetail detail) {
   ThreadPool& pool = executable_->pool();
   Barrier barrier(pool.size(), pool.spin_time());
   std::exception_ptr failure;  // set by worker 0 only, read by others behind a barrier
@@ -129,7 +137,7 @@ void CpuRunner::run_on_pool(const StepContext& step, const std::function<void(in
       barrier.wait();
       if (worker == 0) {
         try {
-          ended(phase.ends_instruction);
+          call_tap(step, tap, detail, phase.ends_instruction);
         } catch (...) {
           failure = std::current_exception();
         }
@@ -143,7 +151,7 @@ void CpuRunner::run_on_pool(const StepContext& step, const std::function<void(in
 
 // Each kernel is a call of its own: barriers inside the host's tasks would wait for ever if the
 // host ran them one after the other.
-void CpuRunner::run_on_host(const StepContext& step, const std::function<void(int)>& ended) {
+void CpuRunner::run_on_host(const StepContext& step, const Tap& tap, TapDetail detail) {
   HostExecutor& host = *executable_->host_executor();
   for (std::size_t p = 0; p < phases_.size(); ++p) {
     const Phase& phase = phases_[p];
@@ -155,7 +163,7 @@ void CpuRunner::run_on_host(const StepContext& step, const std::function<void(in
     } else {
       host.parallel(workers, [&](int worker) { run_tasks(step, phase, ranges_[0], worker); });
     }
-    if (phase.ends_instruction >= 0) ended(phase.ends_instruction);
+    if (phase.ends_instruction >= 0) call_tap(step, tap, detail, phase.ends_instruction);
   }
 }
 

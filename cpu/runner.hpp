@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -49,9 +48,8 @@ class CpuRunner final : public Runner {
                  int worker) noexcept;
   /// Tasks of the next phase, from `phase` on, that more than one worker takes part in.
   std::int64_t next_shared_tasks(std::size_t phase) const;
-  /// `ended` is called with each tapped instruction's index.
-  void run_on_pool(const StepContext& step, const std::function<void(int)>& ended);
-  void run_on_host(const StepContext& step, const std::function<void(int)>& ended);
+  void run_on_pool(const StepContext& step, const Tap& tap, TapDetail detail);
+  void run_on_host(const StepContext& step, const Tap& tap, TapDetail detail);
   void call_tap(const StepContext& step, const Tap& tap, TapDetail detail, int instruction) const;
   float* worker_space(int worker) const;
 
