@@ -37,7 +37,8 @@ struct KernelTable {
   /// Decodes a row of a weight to f32.
   void (*decode_row)(const WeightRows& weight, std::int64_t row, float* out);
 
-  bool splits_activations;  ///< quantize_row makes QuantizedRow::q bytes, activations.inl
+  /// quantize_row makes QuantizedRow::q bytes (activations.inl); else it is quantize_in_order.
+  bool splits_activations;
   void (*quantize_row)(const QuantizeRow&);
   void (*quantize_in_order)(const QuantizeRow&);  ///< QuantizedRow::q in the order of the columns
   void (*few_rows)(const FewRows&);
