@@ -268,7 +268,7 @@ OpCase::Ran OpCase::run_steps(const Device& device, const Built& built, const Ta
     if (sequences_[s].cached > 0) runner->step(prefill(s), {});
   }
   const std::span<const float> result = runner->step(input, tap, detail);
-  return {std::move(runner), {result.begin(), result.end()}};
+  return {std::move(runner), result};
 }
 
 Recorded OpCase::run(const Device& device, const Instruction& instruction, ValueId out) {
@@ -286,10 +286,9 @@ Recorded OpCase::run(const Device& device, const Instruction& instruction, Value
 
 OpCase::Fused OpCase::run_fused(const Device& device, const Instruction& instruction, ValueId out) {
   Fused fused;
-  fused.data = run_steps(
-                   device, build(instruction, out), [&](const TapEvent&) { ++fused.parts; },
-                   TapDetail::as_run)
-                   .result;
+  const Ran ran = run_steps(
+      device, build(instruction, out), [&](const TapEvent&) { ++fused.parts; }, TapDetail::as_run);
+  fused.data.assign(ran.result.begin(), ran.result.end());
   return fused;
 }
 

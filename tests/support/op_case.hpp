@@ -138,7 +138,8 @@ class OpCase {
   Built build(const Instruction& instruction, ValueId out) const;
   struct Ran {
     std::unique_ptr<Runner> runner;
-    std::vector<float> result;  ///< of the last step
+    /// What the last step returned: `out`, if it has as many rows as the step has outputs.
+    std::span<const float> result;
   };
   Ran run_steps(const Device& device, const Built& built, const Tap& tap,
                 TapDetail detail = TapDetail::every_value) const;
