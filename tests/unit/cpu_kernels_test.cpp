@@ -12,116 +12,15 @@
 #include "cpu/ops/product.hpp"
 #include "cpu/quant/packed.hpp"
 #include "ingot/quant/formats.hpp"
+#include "tests/support/kernel_test.hpp"
 
 namespace ingot::cpu {
 namespace {
 
-// `count` elements between guards that must survive.
-template <class T>
-class Guarded {
- public:
-  explicit Guarded(std::int64_t count, T fill = T{})
-      : count_(static_cast<std::size_t>(count)), all_(count_ + 2 * kGuards, guard()) {
-    for (std::size_t i = 0; i < count_; ++i) data()[i] = fill;
-  }
-  ~Guarded() {
-    for (std::size_t i = 0; i < kGuards; ++i) {
-      EXPECT_EQ(all_[i], guard()) << "written before the buffer";
-      EXPECT_EQ(all_[kGuards + count_ + i], guard()) << "written behind the buffer";
-    }
-  }
-  Guarded(const Guarded&) = delete;
-  Guarded& operator=(const Guarded&) = delete;
+using test::Guarded;
+using test::random_floats;
 
-  T* data() { return all_.data() + kGuards; }
-  T operator[](std::int64_t i) const { return all_[kGuards + static_cast<std::size_t>(i)]; }
-
- private:
-  static constexpr std::size_t kGuards = 64;
-  static T guard() { return static_cast<T>(123); }
-  std::size_t count_;
-  std::vector<T> all_;
-};
-
-std::vector<float> random_floats(std::int64_t count, std::uint32_t seed = 1) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> distribution;
-  std::vector<float> out(static_cast<std::size_t>(count));
-  for (float& x : out) x = distribution(random);
-  return out;
-}
-
-class CpuKernels : public ::testing::TestWithParam<const KernelTable*> {
- protected:
-  const KernelTable& table() const { return *GetParam(); }
-
-  // The integers of a row, whichever way the target keeps them (activations.inl).
-  std::vector<int> integers(const QuantizedRow& row) const {
-    std::vector<int> out;
-    const auto* bytes = reinterpret_cast<const std::int8_t*>(row.q());
-    for (std::int64_t k = 0; k < row.columns; ++k) {
-      const std::int64_t at = 2 * (k / 32 * 32) + k % 32 / 4 * 4 + (k % 2 * 2 + k % 4 / 2);
-      out.push_back(table().splits_activations ? 256 * bytes[at] + bytes[at + 32] : row.q()[k]);
-    }
-    return out;
-  }
-};
-
-TEST_P(CpuKernels, ActivationsAreWithinHalfAStepAndClamped) {
-  for (const std::int64_t columns : {32, 64, 320}) {
-    auto x = random_floats(columns);
-    x[5] = 100.0F;
-    x[6] = -100.0F;
-    Guarded<float> memory(QuantizedRow::floats(columns));
-    const QuantizedRow row{memory.data(), columns};
-    table().quantize_row({.in = x.data(), .out = row, .columns = row.columns});
-    const auto q = integers(row);
-    const float* scales = row.scales();
-    for (std::int64_t i = 0; i < columns; ++i) {
-      const double scale = scales[i / 32];
-      EXPECT_LE(std::abs(q[i]), kLargestActivation);
-      EXPECT_LE(std::abs(scale * q[i] - static_cast<double>(x[static_cast<std::size_t>(i)])),
-                scale * (0.5 + std::pow(2.0, -7)));
-    }
-    for (std::int64_t s = 0; s < columns / 16; ++s) {
-      int sum = 0;
-      for (std::int64_t i = 16 * s; i < 16 * s + 16; ++i) sum += q[i];
-      EXPECT_EQ(row.sums()[s], sum);
-    }
-    for (std::int64_t b = 0; b < columns / 32; ++b) {
-      const auto sum = static_cast<float>(row.sums()[2 * b] + row.sums()[2 * b + 1]);
-      EXPECT_EQ(row.scaled_sums()[b], scales[b] * sum);
-    }
-  }
-}
-
-TEST_P(CpuKernels, ActivationsRoundTiesToEven) {
-  std::vector<float> x(32, 0.0F);
-  const float ties[] = {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, -2.5F};
-  std::copy(std::begin(ties), std::end(ties), x.begin());
-  x[31] = kLargestActivation;  // scale 1
-  std::vector<float> memory(QuantizedRow::floats(32));
-  const QuantizedRow row{memory.data(), 32};
-  table().quantize_row({.in = x.data(), .out = row, .columns = row.columns});
-  EXPECT_EQ(row.scales()[0], 1.0F);
-  const std::int16_t expected[] = {0, 2, 2, 0, -2, -2};
-  for (int i = 0; i < 6; ++i)
-    EXPECT_EQ(integers(row)[i], expected[i]) << x[static_cast<std::size_t>(i)];
-}
-
-TEST_P(CpuKernels, ActivationBlocksThatCannotBeScaled) {
-  std::vector<float> x(96, 1.0F);
-  std::fill(x.begin(), x.begin() + 32, 1e-37F);  // kLargestActivation / x overflows
-  x[40] = INFINITY;
-  x[80] = std::nanf("");
-  std::vector<float> memory(QuantizedRow::floats(96));
-  const QuantizedRow row{memory.data(), 96};
-  table().quantize_row({.in = x.data(), .out = row, .columns = row.columns});
-  const float* scales = row.scales();
-  EXPECT_EQ(scales[0], 0.0F);
-  EXPECT_TRUE(std::isnan(scales[1]));
-  EXPECT_TRUE(std::isnan(scales[2]));
-}
+class CpuKernels : public test::KernelTest {};
 
 // Interleaving keeps every bit of any bytes at all, in the same place and number.
 TEST_P(CpuKernels, InterleavedRowsComeBackBitForBit) {
@@ -453,9 +352,7 @@ TEST_P(CpuKernels, AttentionStaysInItsHeadsAndWorkSpace) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, CpuKernels, ::testing::ValuesIn(available_targets()),
-                         [](const ::testing::TestParamInfo<const KernelTable*>& parameter) {
-                           return std::string(parameter.param->name);
-                         });
+                         test::target_name);
 
 }  // namespace
 }  // namespace ingot::cpu
