@@ -2,6 +2,7 @@
 
 #include "cpu/dispatch/dispatch.hpp"
 #include "cpu/executable.hpp"
+#include "cpu/fusion.hpp"
 #include "cpu/threads/processor_count.hpp"
 #include "ingot/error.hpp"
 #include "src/device/host_memory.hpp"
@@ -37,6 +38,10 @@ class CpuDevice final : public Device {
                               const CompileOptions& options) const override {
     const auto instructions = cpu::compile_instructions({program, table_, nullptr});
     return cpu::plan_scratch(program, instructions, limits, cpu::thread_count(options)).bytes();
+  }
+
+  std::vector<Range> fused(const Program& program) const override {
+    return cpu::fused_groups(cpu::compile_instructions({program, table_, nullptr}).fused);
   }
 
   std::unique_ptr<CompiledProgram> compile(std::shared_ptr<const Program> program,

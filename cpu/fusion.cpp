@@ -55,4 +55,15 @@ std::vector<Fusion> find_fusions(const BuildContext& context) {
   return out;
 }
 
+std::vector<Range> fused_groups(const std::vector<CompiledInstruction>& parts) {
+  std::vector<Range> out;
+  std::int64_t begin = 0;
+  for (const CompiledInstruction& part : parts) {
+    const std::int64_t end = part.index + 1;
+    if (end - begin > 1) out.push_back({begin, end});
+    begin = end;
+  }
+  return out;
+}
+
 }  // namespace ingot::cpu

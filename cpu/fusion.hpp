@@ -17,4 +17,7 @@ struct Fusion {
 /// In the program's order, apart from each other.
 std::vector<Fusion> find_fusions(const BuildContext& context);
 
+/// The instructions [begin, end) of each part that stands for more than one.
+std::vector<Range> fused_groups(const std::vector<CompiledInstruction>& parts);
+
 }  // namespace ingot::cpu

@@ -20,6 +20,7 @@ struct InspectArguments {
   std::string model;
   bool json = false;
   bool program = false;
+  std::string device;
 };
 
 /// What can be said of a file; a vocabulary or an architecture this build does not run leaves gaps,
@@ -270,8 +271,11 @@ int run(const InspectArguments& arguments) {
   if (arguments.json && arguments.program) {
     throw UsageError("--json and --program are two different outputs; give one");
   }
+  if (!arguments.device.empty() && !arguments.program) {
+    throw UsageError("--device says where the instructions of --program run; give both");
+  }
   if (arguments.program) {
-    std::string text = Model::open(arguments.model)->program_text();
+    std::string text = Model::open(arguments.model)->program_text({}, arguments.device);
     if (!text.empty() && text.back() != '\n') text += '\n';
     print(text);
     return kSuccess;
@@ -298,6 +302,11 @@ Command add_inspect(CLI::App& app) {
                     "their length given");
   command->add_flag("--program", arguments->program,
                     "The instructions that compute the model's logits");
+  command
+      ->add_option("--device", arguments->device,
+                   "With --program: which of them this device runs as one")
+      ->check(device_name())
+      ->type_name("NAME");
   return {command, [arguments] { return run(*arguments); }};
 }
 

@@ -78,8 +78,10 @@ class Model {
   /// know.
   std::shared_ptr<const Tokenizer> tokenizer() const;
 
-  /// The program that computes this model's logits, as text (`ingot inspect --program`).
-  std::string program_text(const RunOptions& options = {}) const;
+  /// The program that computes this model's logits, as text (`ingot inspect --program`). With the
+  /// name of a device also which instructions it runs as one; Error unsupported names what it
+  /// cannot run.
+  std::string program_text(const RunOptions& options = {}, std::string_view device = {}) const;
 
  private:
   explicit Model(std::shared_ptr<const GgufFile> file);

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "ingot/device.hpp"
 #include "src/program/program.hpp"
@@ -75,6 +76,10 @@ class Device {
   /// Bytes of intermediate values and work space of one runner.
   virtual std::uint64_t scratch_bytes(const Program& program, const StepLimits& limits,
                                       const CompileOptions& options) const = 0;
+
+  /// Groups of neighbouring instructions that steps run as one, each [begin, end), in order; those
+  /// that run alone are in none. TapDetail::as_run sees the end of a group only.
+  virtual std::vector<Range> fused(const Program&) const { return {}; }
 
   /// Packs the weights. The program was found supported. Weights keep the file mapped.
   virtual std::unique_ptr<CompiledProgram> compile(std::shared_ptr<const Program> program,

@@ -71,7 +71,7 @@ void print_instruction(std::ostream& out, const Program& program, const Instruct
 
 }  // namespace
 
-std::string to_string(const Program& program) {
+std::string to_string(const Program& program, std::span<const Range> fused) {
   std::ostringstream out;
   out << "program " << program.architecture << ": context " << program.context << ", "
       << program.instructions.size() << " instructions, " << program.values.size() << " values, "
@@ -83,7 +83,12 @@ std::string to_string(const Program& program) {
         << ", magnitude " << table.magnitude << "\n";
   }
   for (std::size_t i = 0; i < program.instructions.size(); ++i) {
-    out << i << ": ";
+    const auto index = static_cast<std::int64_t>(i);
+    while (!fused.empty() && fused.front().end <= index) fused = fused.subspan(1);
+    out << i;
+    if (!fused.empty() && fused.front().begin < index)
+      out << " (with " << fused.front().begin << ")";
+    out << ": ";
     print_instruction(out, program, program.instructions[i]);
     out << "\n";
   }

@@ -2,6 +2,7 @@
 // architecture.
 #pragma once
 
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -69,6 +70,7 @@ Cost cost(const Program& program, const StepShape& shape);
 void check(const Program& program);
 
 /// The program as text, one instruction a line: `out = name attributes(inputs; weights; states)`.
-std::string to_string(const Program& program);
+/// An instruction in a group of `fused` (Device::fused) names the first of its group.
+std::string to_string(const Program& program, std::span<const Range> fused = {});
 
 }  // namespace ingot

@@ -1,9 +1,11 @@
 #include "ingot/model.hpp"
 
 #include <mutex>
+#include <vector>
 
 #include "ingot/tokenizer.hpp"
 #include "src/arch/architecture.hpp"
+#include "src/device/registry.hpp"
 
 namespace ingot {
 
@@ -35,8 +37,17 @@ std::shared_ptr<const Tokenizer> Model::tokenizer() const {
   return tokenizer_->tokenizer;
 }
 
-std::string Model::program_text(const RunOptions& options) const {
-  return to_string(build_program(spec_, *file_, options));
+std::string Model::program_text(const RunOptions& options, std::string_view device) const {
+  const Program program = build_program(spec_, *file_, options);
+  if (device.empty()) return to_string(program);
+  const Device& runs_on = find_device(device);
+  require_support(runs_on, program);
+  const std::vector<Range> fused = runs_on.fused(program);
+  auto parts = static_cast<std::int64_t>(program.instructions.size());
+  for (const Range& group : fused) parts -= group.size() - 1;
+  return to_string(program, fused) + "device " + std::string(device) + ": " +
+         std::to_string(program.instructions.size()) + " instructions run as " +
+         std::to_string(parts) + '\n';
 }
 
 }  // namespace ingot

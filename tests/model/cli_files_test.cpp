@@ -379,7 +379,33 @@ TEST(CliInspect, DescribesForPeopleAndScripts) {
   EXPECT_EQ(program.out, Model::open(nano())->program_text() +
                              (Model::open(nano())->program_text().ends_with('\n') ? "" : "\n"));
   expect_failure({"inspect", nano(), "--json", "--program"}, 2, "--program");
+  expect_failure({"inspect", nano(), "--device", "cpu"}, 2, "--program");
   expect_failure({"inspect", arch("tokens.i32")}, 1, "tokens.i32");
+}
+
+// The gate of each of 8 layers runs with the product before it.
+TEST(CliInspect, TellsWhatADeviceRunsAsOne) {
+  const std::string plain = Model::open(nano())->program_text();
+  const auto count = std::count_if(plain.begin(), plain.end(), [](char c) { return c == '='; });
+  const auto last_line = [&](const std::string& device, std::int64_t parts) {
+    return "device " + device + ": " + std::to_string(count) + " instructions run as " +
+           std::to_string(parts) + "\n";
+  };
+  const ProgramResult reference =
+      run_ingot({"inspect", nano(), "--program", "--device", "reference"});
+  EXPECT_EQ(reference.exit_code, 0) << reference.err;
+  EXPECT_EQ(reference.out, plain + last_line("reference", count));
+  ProgramResult cpu = run_ingot({"inspect", nano(), "--program", "--device", "cpu"});
+  EXPECT_EQ(cpu.exit_code, 0) << cpu.err;
+  int marks = 0;
+  for (std::size_t at = 0; (at = cpu.out.find(" (with ", at)) != std::string::npos; ++marks) {
+    const std::size_t end = cpu.out.find(')', at) + 1;
+    EXPECT_NE(cpu.out.find(" = glu(", at), std::string::npos);
+    EXPECT_LT(cpu.out.find(" = glu(", at), cpu.out.find('\n', at)) << "the line of a glu";
+    cpu.out.erase(at, end - at);
+  }
+  EXPECT_EQ(marks, 8);
+  EXPECT_EQ(cpu.out, plain + last_line("cpu", count - 8));
 }
 
 // 288896 parameters, of which 5 of 8 experts of 3 x 64 x 32 in each of 3 layers are not used.

@@ -286,9 +286,13 @@ Recorded OpCase::run(const Device& device, const Instruction& instruction, Value
 
 OpCase::Fused OpCase::run_fused(const Device& device, const Instruction& instruction, ValueId out) {
   Fused fused;
+  const Built built = build(instruction, out);
   const Ran ran = run_steps(
-      device, build(instruction, out), [&](const TapEvent&) { ++fused.parts; }, TapDetail::as_run);
+      device, built, [&](const TapEvent&) { ++fused.parts; }, TapDetail::as_run);
   fused.data.assign(ran.result.begin(), ran.result.end());
+  auto parts = std::ssize(built.program->instructions);
+  for (const Range& group : device.fused(*built.program)) parts -= group.size() - 1;
+  EXPECT_EQ(fused.parts, parts) << device.info().name << " runs other groups than it says";
   return fused;
 }
 
