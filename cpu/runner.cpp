@@ -1,7 +1,6 @@
 #include "cpu/runner.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <exception>
 
 #include "cpu/threads/barrier.hpp"
@@ -21,10 +20,6 @@ std::size_t most_phases(const std::vector<CompiledInstruction>& instructions) {
 
 }  // namespace
 
-void CpuRunner::FreeMemory::operator()(float* memory) const {
-  std::free(memory);
-}
-
 CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& limits,
                      const StateTypes& types, std::span<const std::int64_t> page_counts)
     : executable_(std::move(executable)),
@@ -33,15 +28,14 @@ CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& l
                          executable_->threads())),
       states_(executable_->program().states, types, page_counts),
       ranges_{TaskRanges(executable_->threads()), TaskRanges(executable_->threads())} {
-  // Not cleared: the system hands out pages when they are first written, so a runner whose limits
-  // are never reached does not pay for them.
-  const std::uint64_t bytes = std::max<std::uint64_t>(64, (plan_.bytes() + 63) / 64 * 64);
-  memory_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
+  // A runner whose limits are never reached does not pay for what it does not write.
+  const std::uint64_t bytes = std::max<std::uint64_t>(64, plan_.bytes());
+  memory_ = map_lazily(bytes);
   if (memory_ == nullptr) {
     fail(ErrorCode::out_of_memory, "no memory for the ", bytes, " bytes that steps of ",
          limits.tokens, " tokens need; ask for shorter steps");
   }
-  for (const std::uint64_t offset : plan_.arena.offsets) values_.push_back(memory_.get() + offset);
+  for (const std::uint64_t offset : plan_.arena.offsets) values_.push_back(memory() + offset);
   const CompiledInstructions& instructions = executable_->instructions();
   phases_.reserve(std::max(most_phases(instructions.each), most_phases(instructions.fused)));
 }
@@ -49,7 +43,7 @@ CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& l
 std::span<const float> CpuRunner::step(const StepInput& input, const Tap& tap, TapDetail detail) {
   check(input);
   const Executable::StepLock lock(*executable_);
-  const StepContext context{input, states_, values_, memory_.get() + plan_.arena.elements,
+  const StepContext context{input, states_, values_, memory() + plan_.arena.elements,
                             executable_->threads()};
   const CompiledInstructions& instructions = executable_->instructions();
   const bool is_fused = tap == nullptr || detail == TapDetail::as_run;
@@ -92,7 +86,7 @@ void CpuRunner::place_phases(const StepContext& step,
 }
 
 float* CpuRunner::worker_space(int worker) const {
-  return memory_.get() + plan_.arena.elements + plan_.shared_floats +
+  return memory() + plan_.arena.elements + plan_.shared_floats +
          plan_.worker_floats * static_cast<std::uint64_t>(worker);
 }
 

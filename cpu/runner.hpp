@@ -10,6 +10,7 @@
 #include "cpu/threads/task_ranges.hpp"
 #include "src/device/device.hpp"
 #include "src/state/host_pool.hpp"
+#include "src/state/lazy_memory.hpp"
 
 namespace ingot::cpu {
 
@@ -37,10 +38,7 @@ class CpuRunner final : public Runner {
     int ends_instruction = -1;  ///< index, if this is its last kernel
   };
 
-  struct FreeMemory {
-    void operator()(float* memory) const;
-  };
-
+  float* memory() const { return reinterpret_cast<float*>(memory_.get()); }
   void check(const StepInput& input) const;
   void place_phases(const StepContext& step, const std::vector<CompiledInstruction>& instructions,
                     bool tapped);
@@ -57,8 +55,8 @@ class CpuRunner final : public Runner {
   StepLimits limits_;
   ScratchPlan plan_;
   HostPool states_;
-  std::unique_ptr<float, FreeMemory> memory_;  ///< arena, shared space, threads' spaces
-  std::vector<float*> values_;                 ///< per value of the program
+  LazyMemory memory_;           ///< arena, shared space, threads' spaces
+  std::vector<float*> values_;  ///< per value of the program
   std::vector<Phase> phases_;
   std::array<TaskRanges, 2> ranges_;  ///< of the shared phases, in turns
   std::string_view ran_on_;
