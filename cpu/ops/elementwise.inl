@@ -3,6 +3,9 @@
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
 
+#ifndef INGOT_CPU_ELEMENTWISE_INL
+#define INGOT_CPU_ELEMENTWISE_INL
+
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
 inline Floats sigmoid(Floats x) {
@@ -98,3 +101,5 @@ inline void scale(float factor, const float* in, float* out, std::int64_t count)
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET
+
+#endif  // INGOT_CPU_ELEMENTWISE_INL

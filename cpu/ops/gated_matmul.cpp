@@ -1,7 +1,6 @@
 #include "cpu/ops/gated_matmul.hpp"
 
 #include <algorithm>
-#include <utility>
 
 #include "cpu/ops/conditional_kernel.hpp"
 #include "cpu/ops/glu.hpp"
@@ -85,13 +84,15 @@ class GatedKernel final : public Kernel {
     product.prepared = step.shared;
     product.out_stride = columns;
     product.reused = true;
-    for (const auto& [part, out] : {std::pair{&chain_->gate(), gate}, {&chain_->up(), up}}) {
-      product.weight = slice(part->weight, column, columns);
-      product.bias = part->bias == nullptr ? nullptr : part->bias + column;
-      product.out = out;
-      multiply_all(*first.table, product, work);
-    }
-    multiply_gated(*first.table, chain_->op, gate, up, gate, rows * columns);
+    const auto of_part = [&](const MatMulData::Part& part, float* out) {
+      Product of = product;
+      of.weight = slice(part.weight, column, columns);
+      of.bias = part.bias == nullptr ? nullptr : part.bias + column;
+      of.out = out;
+      return of;
+    };
+    multiply_glu(*first.table, chain_->op, of_part(chain_->gate(), gate), of_part(chain_->up(), up),
+                 work);
     chain_->prepare_next(step, {gate, columns, nullptr, rows, columns}, row, column);
   }
 

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "cpu/ops/glu.hpp"
 #include "cpu/ops/kernel.hpp"
 #include "cpu/quant/packed.hpp"
 
@@ -104,23 +105,26 @@ void multiply_panels(const KernelTable& table, const Product& task, float* work)
   }
 }
 
+TileProduct on_tiles(const Product& task, float* work) {
+  return {.weight = task.weight,
+          .glu = {},
+          .in = reinterpret_cast<const std::uint16_t*>(task.prepared) +
+                tile_halves(task.first_row, task.in.columns),
+          .rows = task.rows,
+          .bias = task.bias,
+          .out = task.out,
+          .out_stride = task.out_stride,
+          .reused = task.reused,
+          .work = work};
+}
+
 void multiply_tiles(const KernelTable& table, const Product& task, float* work) {
-  const auto* tiles = reinterpret_cast<const std::uint16_t*>(task.prepared) +
-                      tile_halves(task.first_row, task.in.columns);
-  const auto run = [&](const Product& part, void (*loop)(const TileProduct&)) {
-    loop({.weight = part.weight,
-          .in = tiles,
-          .rows = part.rows,
-          .bias = part.bias,
-          .out = part.out,
-          .out_stride = part.out_stride,
-          .reused = part.reused,
-          .work = work});
-  };
   const std::int64_t packed = task.weight.packed_rows;
   const std::int64_t whole = task.weight.rows / kGroupRows * kGroupRows;
-  if (packed > 0) run(part_of(task, 0, packed), table.packed(task.weight.format->type).tiles);
-  if (packed < whole) run(part_of(task, packed, whole - packed), table.file_tiles);
+  if (packed > 0) {
+    table.packed(task.weight.format->type).tiles(on_tiles(part_of(task, 0, packed), work));
+  }
+  if (packed < whole) table.file_tiles(on_tiles(part_of(task, packed, whole - packed), work));
   if (whole < task.weight.rows) {
     multiply_floats(table, part_of(task, whole, task.weight.rows - whole), work);
   }
@@ -232,6 +236,26 @@ void multiply_all(const KernelTable& table, const Product& all, float* work) {
   const std::int64_t rows = task_shape(all.path, all.weight).weight_rows;
   for (std::int64_t n = 0; n < all.weight.rows; n += rows) {
     multiply(table, part_of(all, n, std::min(rows, all.weight.rows - n)), work);
+  }
+}
+
+void multiply_glu(const KernelTable& table, const ops::Glu& glu, const Product& gate,
+                  const Product& up, float* work) {
+  const WeightRows& weight = gate.weight;
+  const bool side_by_side = gate.path == Path::tiles && weight.format == up.weight.format &&
+                            weight.packed_rows == weight.rows &&
+                            up.weight.packed_rows == weight.rows &&
+                            2 * weight.rows <= kTileWeightRows;
+  if (side_by_side) {
+    TileProduct both = on_tiles(gate, work);
+    both.glu = {up.weight.first, up.bias, glu.kind, static_cast<float>(glu.limit)};
+    return table.packed(weight.format->type).tiles(both);
+  }
+  multiply_all(table, gate, work);
+  multiply_all(table, up, work);
+  for (std::int64_t r = 0; r < gate.rows; ++r) {
+    float* row = gate.out + r * gate.out_stride;
+    multiply_gated(table, glu, row, up.out + r * up.out_stride, row, weight.rows);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "cpu/dispatch/kernel_table.hpp"
+#include "src/ops/glu.hpp"
 
 namespace ingot::cpu {
 
@@ -75,5 +76,10 @@ void multiply(const KernelTable& table, const Product& task, float* work);
 
 /// The same with any number of weight rows, one task after the other.
 void multiply_all(const KernelTable& table, const Product& all, float* work);
+
+/// Glu of two products that differ in their weight, of one shape, its bias and `out`; both are
+/// `reused`. The result is in gate.out; up.out is work space.
+void multiply_glu(const KernelTable& table, const ops::Glu& glu, const Product& gate,
+                  const Product& up, float* work);
 
 }  // namespace ingot::cpu

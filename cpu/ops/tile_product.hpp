@@ -4,18 +4,20 @@
 
 #include <cstdint>
 
+#include "cpu/ops/elementwise.hpp"
 #include "cpu/ops/matmul.hpp"
 
 namespace ingot::cpu {
 
 /// Weight rows and activation rows of a task. Its activations are read again for every 32 weight
-/// rows: 256 rows of a slab are at most 1 MiB, which the second-level cache keeps.
+/// rows: 256 rows of a slab are 256 KiB, which the second-level cache keeps.
 inline constexpr std::int64_t kTileWeightRows = 256;
 inline constexpr std::int64_t kTileActivationRows = 256;
 
-/// Weight rows decoded at a time, and at most as many columns: a stripe and a slab.
+/// Weight rows decoded at a time, and at most as many columns: a stripe, which as bf16 is 32 KiB of
+/// the first-level cache, and a slab.
 inline constexpr std::int64_t kStripeRows = 32;
-inline constexpr std::int64_t kSlabColumns = 2048;
+inline constexpr std::int64_t kSlabColumns = 512;
 
 /// Columns that a format in the file's order decodes at a time.
 inline constexpr std::int64_t kFileColumns = 256;
@@ -36,8 +38,17 @@ struct PackTiles {
   std::uint16_t* out = nullptr;
 };
 
+/// A second weight `up` beside the first: what is written is glu of the two products.
+struct TileGlu {
+  const std::byte* up = nullptr;   ///< of the first weight's shape and format; null: no glu
+  const float* up_bias = nullptr;  ///< [weight.rows] or null
+  ops::ActivationKind kind = {};
+  float limit = 0;  ///< 0: none
+};
+
 struct TileProduct {
-  WeightRows weight;  ///< at most kTileWeightRows, a multiple of 16
+  WeightRows weight;  ///< at most kTileWeightRows, with those of `up`; a multiple of 16
+  TileGlu glu;
   const std::uint16_t* in = nullptr;
   std::int64_t rows = 0;  ///< at most kTileActivationRows
   const float* bias = nullptr;
@@ -48,9 +59,9 @@ struct TileProduct {
 };
 
 /// Floats: sums between slabs, two stripes of bf16, columns of a format in the file's order, twice
-/// 32 x 32 finished sums, a tile that nobody reads.
+/// 32 x 32 finished sums.
 inline constexpr std::int64_t kTileWorkFloats = kTileActivationRows * kTileWeightRows +
                                                 kStripeRows * kSlabColumns + 16 * kFileColumns +
-                                                2 * 1024 + 256;
+                                                2 * 1024;
 
 }  // namespace ingot::cpu

@@ -1,0 +1,229 @@
+// Weights decoded to bf16 tiles, little by little, for tile_product.inl.
+#include "cpu/ops/tile_product.hpp"
+#include "cpu/quant/packed.inl"
+#include "cpu/targets/tiles.inl"
+
+#ifndef INGOT_CPU_TILE_DECODE_INL
+#define INGOT_CPU_TILE_DECODE_INL
+
+#if defined(__AMX_BF16__)
+
+namespace ingot::cpu::INGOT_CPU_TARGET {
+
+/// A decoded stripe is [32 columns][2] tiles of 16 weight rows: halves from 32 columns to the next.
+inline constexpr std::int64_t kStripeStep = 2 * kTileHalves;
+
+/// How far ahead of its use a weight is asked for: a tile of them is decoded in about 0.1 us, so
+/// this is 1 us for 4-bit weights, time enough for memory.
+inline constexpr std::int64_t kFetchBytes = 4096;
+
+/// Brings `bytes` from `from` on into the second-level cache; they need not exist.
+inline void fetch_later(const std::byte* from, std::int64_t bytes) {
+  for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
+}
+
+/// Decodes 16 interleaved rows to right operands, a quarter of a tile at a time.
+template <class P>
+class DecodePacked {
+ public:
+  static constexpr std::int64_t kTiles = 1;  ///< of a unit
+  static constexpr int kPieces = 4;          ///< of a unit, one after the other
+
+  template <int kPiece>
+  void piece(const WeightRows& rows, std::int64_t tile, std::int64_t, std::uint16_t* out) {
+    constexpr int kGroups = P::kBlockColumns / 32;
+    constexpr int kSpans = 32 / P::kScaleSpan;
+    constexpr int kQuads = 8 / kPieces;  // of columns
+    // A code below a power of two's last mantissa bits is the float 256 + code, without a
+    // conversion.
+    constexpr std::int32_t kMantissa = 0xff << 15;
+    constexpr std::int32_t kExponent = 0x43800000;
+    const std::byte* block = rows.first + tile / kGroups * packed_block_bytes<P>();
+    const int g = static_cast<int>(tile % kGroups);
+    const std::byte* group = packed_group<P>(block, g);
+    if constexpr (kPiece == 0) fetch_later(group + kFetchBytes, packed_block_bytes<P>() / kGroups);
+    if constexpr (kPiece % (kPieces / kSpans) == 0) {
+      const typename P::Scales scales(block, 0);
+      scale_ = scales.template scale<kPiece * kSpans / kPieces>(g);
+      shift_ = scale_ * static_cast<float>(256 + P::kOffset) +
+               scales.template min<kPiece * kSpans / kPieces>(g);
+    }
+    const Floats scale = scale_;
+    const Floats shift = shift_;
+    unrolled<kQuads>([&](auto number) __attribute__((always_inline)) {
+      constexpr int j = kPiece * kQuads + decltype(number)::kValue;
+      const auto codes = (Ints)P::template code<j>(group, 0);
+      const auto weight = [&](Ints placed) __attribute__((always_inline)) {
+        return (Floats)((placed & kMantissa) | kExponent) * scale - shift;
+      };
+      const Ints pair0 = pair_bf16(weight(codes << 15), weight(codes >> 1));
+      const Ints pair1 = pair_bf16(weight(codes << 7), weight(codes >> 9));
+      __builtin_memcpy(out + 2 * j * 32, &pair0, sizeof pair0);
+      __builtin_memcpy(out + (2 * j + 1) * 32, &pair1, sizeof pair1);
+    });
+  }
+
+ private:
+  Floats scale_ = {};  ///< of the columns of this piece
+  Floats shift_ = {};
+};
+
+/// The same of 16 rows in the file's order, by way of f32 rows.
+struct DecodeFile {
+  static constexpr std::int64_t kTiles = kFileColumns / kTileColumns;
+  static constexpr int kPieces = 1;
+  float* decoded;  ///< [16, kFileColumns]
+
+  template <int>
+  void piece(const WeightRows& rows, std::int64_t first, std::int64_t tiles,
+             std::uint16_t* out) const {
+    for (std::int64_t n = 0; n < kTileRows; ++n) {
+      rows.format->panel(rows.first + n * rows.row_bytes + bytes_of(*rows.format, 32 * first),
+                         32 * tiles, decoded + n * kFileColumns);
+    }
+    const Ints row_at = Ints{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} *
+                        static_cast<std::int32_t>(kFileColumns);
+    const Floats nan = broadcast(__builtin_nanf(""));
+    for (std::int64_t k = 0; k < 32 * tiles; k += 2) {
+      const auto low = (Floats)_mm512_i32gather_ps((__m512i)row_at, decoded + k, 4);
+      const auto high = (Floats)_mm512_i32gather_ps((__m512i)row_at, decoded + k + 1, 4);
+      const Ints pair = pair_bf16(low == low ? low : nan, high == high ? high : nan);
+      __builtin_memcpy(out + k / 32 * kStripeStep + k % 32 * 16, &pair, sizeof pair);
+    }
+  }
+};
+
+/// Columns of a task that are summed without leaving the tiles, in tiles: the fewest slabs that
+/// kSlabColumns allows, all about as wide.
+inline std::int64_t slab_tiles(std::int64_t tiles) {
+  constexpr std::int64_t kMost = kSlabColumns / kTileColumns;
+  constexpr std::int64_t kWhole = kFileColumns / kTileColumns;
+  const std::int64_t count = (tiles + kMost - 1) / kMost;
+  return ((tiles + count - 1) / count + kWhole - 1) / kWhole * kWhole;
+}
+
+struct Stripe {
+  std::int64_t first_tile;
+  std::int64_t tiles;
+  std::int64_t number;  ///< in its slab
+  int groups;           ///< of 16 rows: 2, or 1 at the end
+};
+
+/// 16 weight rows and where their results go.
+struct TileGroup {
+  const std::byte* first = nullptr;
+  const float* bias = nullptr;  ///< null: none
+  float* out = nullptr;         ///< first row
+};
+
+/// A task's slabs one after the other, each stripe by stripe. The two groups of a stripe are
+/// neighbours, or the same rows of gate and up.
+class Stripes {
+ public:
+  explicit Stripes(const TileProduct& task)
+      : all_tiles(task.weight.columns / kTileColumns),
+        slab(slab_tiles(all_tiles)),
+        row_bytes_(task.weight.row_bytes),
+        step_(task.glu.up == nullptr ? kStripeRows : kTileRows),
+        groups_(task.weight.rows / step_ * 2 + task.weight.rows % step_ / kTileRows),
+        begin_{{task.weight.first, task.bias, task.out},
+               {task.glu.up, task.glu.up_bias, task.out}} {
+    if (task.glu.up == nullptr) begin_[1] = behind(begin_[0], kTileRows);
+    per_slab = (groups_ + 1) / 2;
+    count = per_slab * ((all_tiles + slab - 1) / slab);
+  }
+
+  Stripe operator[](std::int64_t i) const {
+    const std::int64_t tile = i / per_slab * slab;
+    const std::int64_t number = i % per_slab;
+    return {tile, all_tiles - tile < slab ? all_tiles - tile : slab, number,
+            groups_ - 2 * number > 1 ? 2 : 1};
+  }
+
+  TileGroup group(const Stripe& stripe, int g) const {
+    return behind(begin_[g], stripe.number * step_);
+  }
+
+  std::int64_t all_tiles;
+  std::int64_t slab;
+  std::int64_t per_slab = 0;
+  std::int64_t count = 0;
+
+ private:
+  TileGroup behind(const TileGroup& group, std::int64_t rows) const {
+    return {group.first + rows * row_bytes_, group.bias == nullptr ? nullptr : group.bias + rows,
+            group.out + rows};
+  }
+
+  std::int64_t row_bytes_;
+  std::int64_t step_;  ///< rows of a weight from a stripe to the next
+  std::int64_t groups_;
+  TileGroup begin_[2];
+};
+
+/// Decodes a stripe little by little, between the products of the stripe before it.
+template <class Decode>
+class StripeDecoder {
+ public:
+  StripeDecoder(const Stripes& stripes, const WeightRows& weight, const Decode& decode)
+      : stripes_(stripes), rows_(weight), decode_(decode) {}
+
+  /// `steps`: how often advance() will be called.
+  void start(const Stripe& stripe, std::uint16_t* out, std::int64_t steps) {
+    stripe_ = stripe;
+    out_ = out;
+    tile_ = 0;
+    group_ = 0;
+    piece_ = 0;
+    place();
+    const std::int64_t units = (stripe.tiles + Decode::kTiles - 1) / Decode::kTiles * stripe.groups;
+    pieces_per_step_ = (units * Decode::kPieces + steps - 1) / steps;
+  }
+
+  void advance() {
+    for (std::int64_t i = 0; i < pieces_per_step_ && tile_ < stripe_.tiles; ++i) decode_piece();
+  }
+  void finish() {
+    while (tile_ < stripe_.tiles) decode_piece();
+  }
+
+ private:
+  void place() {
+    rows_.first = stripes_.group(stripe_, group_).first;
+    to_ = out_ + tile_ * kStripeStep + group_ * kTileHalves;
+  }
+
+  void decode_piece() {
+    const std::int64_t left = stripe_.tiles - tile_;
+    unrolled<Decode::kPieces>([&](auto piece) __attribute__((always_inline)) {
+      constexpr int kPiece = decltype(piece)::kValue;
+      if (piece_ == kPiece)
+        decode_.template piece<kPiece>(rows_, stripe_.first_tile + tile_,
+                                       left < Decode::kTiles ? left : Decode::kTiles, to_);
+    });
+    if (++piece_ < Decode::kPieces) return;
+    piece_ = 0;
+    if (++group_ == stripe_.groups) {
+      group_ = 0;
+      tile_ += Decode::kTiles;
+    }
+    place();
+  }
+
+  const Stripes& stripes_;
+  WeightRows rows_;  ///< of the group that is being decoded
+  Decode decode_;
+  Stripe stripe_ = {};
+  std::uint16_t* out_ = nullptr;
+  std::uint16_t* to_ = nullptr;
+  std::int64_t tile_ = 0;
+  int group_ = 0;
+  int piece_ = 0;
+  std::int64_t pieces_per_step_ = 0;
+};
+
+}  // namespace ingot::cpu::INGOT_CPU_TARGET
+
+#endif  // __AMX_BF16__
+
+#endif  // INGOT_CPU_TILE_DECODE_INL
