@@ -94,11 +94,10 @@ struct DecodeFile {
 };
 
 /// Columns of a task that are summed without leaving the tiles, in tiles: the fewest slabs that
-/// kSlabColumns allows, all about as wide.
-inline std::int64_t slab_tiles(std::int64_t tiles) {
-  constexpr std::int64_t kMost = kSlabColumns / kTileColumns;
+/// `most` columns allow, all about as wide.
+inline std::int64_t slab_tiles(std::int64_t tiles, std::int64_t most) {
   constexpr std::int64_t kWhole = kFileColumns / kTileColumns;
-  const std::int64_t count = (tiles + kMost - 1) / kMost;
+  const std::int64_t count = (tiles * kTileColumns + most - 1) / most;
   return ((tiles + count - 1) / count + kWhole - 1) / kWhole * kWhole;
 }
 
@@ -122,7 +121,7 @@ class Stripes {
  public:
   explicit Stripes(const TileProduct& task)
       : all_tiles(task.weight.columns / kTileColumns),
-        slab(slab_tiles(all_tiles)),
+        slab(slab_tiles(all_tiles, slab_columns(task.rows))),
         row_bytes_(task.weight.row_bytes),
         step_(task.glu.up == nullptr ? kStripeRows : kTileRows),
         groups_(task.weight.rows / step_ * 2 + task.weight.rows % step_ / kTileRows),

@@ -14,10 +14,15 @@ namespace ingot::cpu {
 inline constexpr std::int64_t kTileWeightRows = 256;
 inline constexpr std::int64_t kTileActivationRows = 256;
 
-/// Weight rows decoded at a time, and at most as many columns: a stripe, which as bf16 is 32 KiB of
-/// the first-level cache, and a slab.
+/// Weight rows decoded at a time: a stripe.
 inline constexpr std::int64_t kStripeRows = 32;
-inline constexpr std::int64_t kSlabColumns = 512;
+
+/// Columns of a stripe, at most: a slab. As bf16 a stripe of 512 is 32 KiB, which the first-level
+/// cache keeps for many rows; for few it is not worth that sums leave the tiles.
+inline constexpr std::int64_t kMostSlabColumns = 2048;
+constexpr std::int64_t slab_columns(std::int64_t rows) {
+  return rows > 192 ? 512 : kMostSlabColumns;
+}
 
 /// Columns that a format in the file's order decodes at a time.
 inline constexpr std::int64_t kFileColumns = 256;
@@ -59,9 +64,9 @@ struct TileProduct {
 };
 
 /// Floats: sums between slabs, two stripes of bf16, columns of a format in the file's order, twice
-/// 32 x 32 finished sums.
+/// 32 x 32 finished sums, a tile that nobody reads.
 inline constexpr std::int64_t kTileWorkFloats = kTileActivationRows * kTileWeightRows +
-                                                kStripeRows * kSlabColumns + 16 * kFileColumns +
-                                                2 * 1024;
+                                                kStripeRows * kMostSlabColumns + 16 * kFileColumns +
+                                                2 * 1024 + 256;
 
 }  // namespace ingot::cpu
