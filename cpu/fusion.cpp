@@ -1,56 +1,103 @@
 #include "cpu/fusion.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "cpu/ops/gated_matmul.hpp"
 
 namespace ingot::cpu {
 namespace {
 
-// How many instructions read each value; the logits are read by the caller as well.
-std::vector<int> count_readers(const Program& program) {
-  std::vector<int> readers(program.values.size());
-  ++readers[static_cast<std::size_t>(program.logits.index)];
-  for (const Instruction& instruction : program.instructions) {
-    for (const ValueId id : operands(instruction).reads) {
-      ++readers[static_cast<std::size_t>(id.index)];
+class Finder {
+ public:
+  explicit Finder(const BuildContext& context)
+      : context_(context), program_(context.program), readers_(program_.values.size()) {
+    // The logits are read by the caller as well.
+    ++readers_[static_cast<std::size_t>(program_.logits.index)];
+    for (const Instruction& instruction : program_.instructions) {
+      for (const ValueId id : operands(instruction).reads) {
+        ++readers_[static_cast<std::size_t>(id.index)];
+      }
     }
   }
-  return readers;
-}
 
-}  // namespace
+  // What runs as one from instruction `first` on.
+  std::optional<Fusion> find(std::size_t first) const {
+    const BeforeMatMul before = find_before(first);
+    const std::size_t at = first + before.instructions();
+    if (auto gated = find_gated(before, at)) {
+      Fusion fusion{first, {}};
+      fusion.parts.push_back({std::move(gated->gated), static_cast<int>(at) + 1});
+      fusion.parts.push_back({std::move(gated->next), static_cast<int>(at) + 2});
+      return fusion;
+    }
+    if (!before.norm) return std::nullopt;
+    Fusion fusion{first, {}};
+    fusion.parts.push_back(
+        {build_behind(before, *op<ops::MatMul>(at), context_), static_cast<int>(at)});
+    return fusion;
+  }
 
-std::vector<Fusion> find_fusions(const BuildContext& context) {
-  const Program& program = context.program;
-  const std::vector<int> readers = count_readers(program);
-  const auto has_one_reader = [&](ValueId id) {
-    return readers[static_cast<std::size_t>(id.index)] == 1;
-  };
-  const auto at = [&](std::size_t i) { return &program.instructions[i]; };
-  std::vector<Fusion> out;
-  for (std::size_t i = 0; i + 2 < program.instructions.size(); ++i) {
-    const auto* first = std::get_if<ops::MatMul>(at(i));
-    const auto* glu = std::get_if<ops::Glu>(at(i + 1));
-    const auto* next = std::get_if<ops::MatMul>(at(i + 2));
-    if (first == nullptr || glu == nullptr || next == nullptr) continue;
+ private:
+  template <class Op>
+  const Op* op(std::size_t i) const {
+    return i < program_.instructions.size() ? std::get_if<Op>(&program_.instructions[i]) : nullptr;
+  }
+
+  bool has_one_reader(ValueId id) const {
+    return readers_[static_cast<std::size_t>(id.index)] == 1;
+  }
+
+  // Add, Norm and MatMul, or the last two, as far as the MatMul can take them over.
+  BeforeMatMul find_before(std::size_t first) const {
+    const auto* add = op<ops::Add>(first);
+    const std::size_t at = add == nullptr ? first : first + 1;
+    const auto* norm = op<ops::Norm>(at);
+    const auto* product = op<ops::MatMul>(at + 1);
+    if (norm == nullptr || product == nullptr || product->in != norm->out) return {};
+    if (add != nullptr && norm->in != add->out) return {};
+    if (!has_one_reader(norm->out) || !takes_prepared(*product, context_)) return {};
+    return {add == nullptr ? std::nullopt : std::optional(*add), *norm};
+  }
+
+  // MatMul of gate and up, Glu, MatMul.
+  std::optional<GatedMatMul> find_gated(const BeforeMatMul& before, std::size_t at) const {
+    const auto* first = op<ops::MatMul>(at);
+    const auto* glu = op<ops::Glu>(at + 1);
+    const auto* next = op<ops::MatMul>(at + 2);
+    if (first == nullptr || glu == nullptr || next == nullptr) return std::nullopt;
     const auto writes = [&](ValueId id) {
       return std::any_of(first->parts.begin(), first->parts.end(),
                          [id](const ops::MatMul::Part& part) { return part.out == id; });
     };
-    if (!writes(glu->gate) || !writes(glu->up) || next->in != glu->out) continue;
-    if (!has_one_reader(glu->gate) || !has_one_reader(glu->up) || !has_one_reader(glu->out)) {
+    if (!writes(glu->gate) || !writes(glu->up) || next->in != glu->out) return std::nullopt;
+    for (const ValueId id : {glu->gate, glu->up, glu->out}) {
+      if (!has_one_reader(id)) return std::nullopt;
+    }
+    if (program_.value(glu->gate).columns != program_.value(glu->out).columns) return std::nullopt;
+    return build_gated(before, *first, *glu, *next, context_);
+  }
+
+  const BuildContext& context_;
+  const Program& program_;
+  std::vector<int> readers_;
+};
+
+}  // namespace
+
+std::vector<Fusion> find_fusions(const BuildContext& context) {
+  const Finder finder(context);
+  std::vector<Fusion> out;
+  std::size_t i = 0;
+  while (i < context.program.instructions.size()) {
+    auto fusion = finder.find(i);
+    if (!fusion) {
+      ++i;
       continue;
     }
-    if (program.value(glu->gate).columns != program.value(glu->out).columns) continue;
-    auto gated = build_gated(*first, *glu, *next, context);
-    if (!gated) continue;
-    const int index = static_cast<int>(i);
-    Fusion fusion{i, {}};
-    fusion.parts.push_back({std::move(gated->gated), index + 1});
-    fusion.parts.push_back({std::move(gated->next), index + 2});
-    out.push_back(std::move(fusion));
-    i += 2;
+    i = static_cast<std::size_t>(fusion->parts.back().index) + 1;
+    out.push_back(std::move(*fusion));
   }
   return out;
 }

@@ -145,17 +145,13 @@ class GatedPrepareKernel final : public Kernel {
   SharedChain chain_;
 };
 
-bool takes_floats(const MatMulData& data, std::int64_t rows) {
-  return std::any_of(data.parts.begin(), data.parts.end(), [&](const MatMulData::Part& part) {
-    return path_of(*data.table, *part.weight.format, rows) == Path::floats;
-  });
-}
-
 }  // namespace
 
-std::optional<GatedMatMul> build_gated(const ops::MatMul& first, const ops::Glu& glu,
-                                       const ops::MatMul& next, const BuildContext& context) {
-  if (first.parts.size() != 2 || context.program.value(glu.out).columns % 32 != 0) {
+std::optional<GatedMatMul> build_gated(const BeforeMatMul& before, const ops::MatMul& first,
+                                       const ops::Glu& glu, const ops::MatMul& next,
+                                       const BuildContext& context) {
+  if (first.parts.size() != 2 || context.program.value(glu.out).columns % 32 != 0 ||
+      !takes_prepared(next, context)) {
     return std::nullopt;
   }
   const auto chain = std::make_shared<const Chain>(
@@ -165,7 +161,6 @@ std::optional<GatedMatMul> build_gated(const ops::MatMul& first, const ops::Glu&
       return path_of(context.table, *part.weight.format, rows);
     };
     if (path(chain->gate()) != path(chain->up())) return std::nullopt;
-    if (takes_floats(chain->next, rows)) return std::nullopt;
   }
   const std::shared_ptr<const MatMulData> first_data(chain, &chain->first);
   const std::shared_ptr<const MatMulData> next_data(chain, &chain->next);
@@ -176,7 +171,7 @@ std::optional<GatedMatMul> build_gated(const ops::MatMul& first, const ops::Glu&
           return (first_data->step_rows(step) <= kFewRows) == is_for_few;
         }));
   };
-  out.gated.push_back(std::make_shared<const PrepareKernel>(first_data));
+  out.gated.push_back(build_prepare(before, first_data, context));
   // Few rows: gate and up are products like any other. To read both weights in turns, for the sake
   // of their results, costs a tenth of the speed of memory.
   add(std::make_shared<const ProductKernel>(first_data), true);

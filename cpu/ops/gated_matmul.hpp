@@ -5,20 +5,21 @@
 
 #include <optional>
 
-#include "cpu/ops/build.hpp"
+#include "cpu/ops/norm_matmul.hpp"
 
 namespace ingot::cpu {
 
 /// The kernels in the place of three instructions of which each reads what the one before it wrote
-/// and nobody else does.
+/// and nobody else does, and of those before the first.
 struct GatedMatMul {
-  Kernels gated;  ///< of the first MatMul and the Glu
+  Kernels gated;  ///< up to the Glu
   Kernels next;   ///< of the second MatMul
 };
 
 /// Nothing where the weights' formats want it otherwise: activations of the second MatMul that are
 /// not prepared, or gate and up on different paths.
-std::optional<GatedMatMul> build_gated(const ops::MatMul& first, const ops::Glu& glu,
-                                       const ops::MatMul& next, const BuildContext& context);
+std::optional<GatedMatMul> build_gated(const BeforeMatMul& before, const ops::MatMul& first,
+                                       const ops::Glu& glu, const ops::MatMul& next,
+                                       const BuildContext& context);
 
 }  // namespace ingot::cpu

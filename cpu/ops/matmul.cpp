@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "cpu/ops/matmul_kernels.hpp"
+#include "cpu/ops/norm_matmul.hpp"
 
 namespace ingot::cpu {
 
@@ -120,11 +120,7 @@ void ProductKernel::multiply_part(const StepContext& step, float* worker_space,
 }
 
 Built build(const ops::MatMul& op, const BuildContext& context) {
-  const auto data = std::make_shared<const MatMulData>(op, context);
-  Kernels kernels;
-  kernels.push_back(std::make_shared<const PrepareKernel>(data));
-  kernels.push_back(std::make_shared<const ProductKernel>(data));
-  return kernels;
+  return build_behind({}, op, context);
 }
 
 }  // namespace ingot::cpu

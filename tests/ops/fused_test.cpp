@@ -93,6 +93,90 @@ TEST(FusedTest, GatedProductsWithBiasesLimitsAndOtherFunctions) {
   }
 }
 
+struct NormCase {
+  bool has_add = true;
+  ops::NormKind kind = ops::NormKind::rms;
+  std::int64_t group = 256;  ///< of 256 columns
+  DType key = DType::Q8_0;   ///< of the second of two products
+  bool is_gated = false;     ///< a feed-forward behind
+};
+
+// Add, Norm and the products behind: how many parts ran, the input's row look-up among them.
+void expect_norm_same_bits(const NormCase& n, std::int64_t rows, std::size_t parts) {
+  SCOPED_TRACE("rows " + std::to_string(rows) + ", add " + std::to_string(n.has_add) + ", group " +
+               std::to_string(n.group) + ", key " + std::string(to_string(n.key)));
+  constexpr std::int64_t kColumns = 256;
+  OpCase c({{0, rows}});
+  ops::Norm norm;
+  norm.in = c.input(kColumns);
+  if (n.has_add) {
+    const ops::Add add{norm.in, norm.in, c.output(kColumns)};
+    c.before(add);
+    norm.in = add.out;
+  }
+  norm.kind = n.kind;
+  norm.group_size = n.group;
+  norm.weight = c.vector(n.group);
+  if (n.kind == ops::NormKind::layer) norm.bias = c.vector(kColumns);
+  norm.out = c.output(kColumns);
+  c.before(norm);
+  ops::MatMul first;
+  first.in = norm.out;
+  for (const DType type : {DType::Q8_0, n.key}) {
+    first.parts.push_back({c.whole(c.tensor(type, kColumns, 96)), std::nullopt, c.output(96)});
+  }
+  ops::MatMul last = first;
+  if (n.is_gated) {
+    c.before(first);
+    const ops::Glu glu{ops::ActivationKind::silu, first.parts[0].out, first.parts[1].out,
+                       c.output(96)};
+    c.before(glu);
+    last.in = glu.out;
+    last.parts = {{c.whole(c.tensor(DType::Q8_0, 96, 64)), std::nullopt, c.output(64)}};
+  }
+  for (const Device* device : devices_under_test()) {
+    for (const ops::MatMul::Part& part : last.parts) {
+      const OpCase::Fused fused = c.run_fused(*device, last, part.out);
+      EXPECT_EQ(fused.data, c.run(*device, last, part.out).data) << device->info().name;
+      EXPECT_EQ(fused.parts, parts) << device->info().name;
+    }
+  }
+}
+
+TEST(FusedTest, NormsBeforeProductsGiveTheSameBits) {
+  for (const std::int64_t rows : kFusedRows) {
+    expect_norm_same_bits({}, rows, 2);
+    expect_norm_same_bits({.has_add = false}, rows, 2);
+    expect_norm_same_bits({.has_add = false, .kind = ops::NormKind::layer}, rows, 2);
+    expect_norm_same_bits({.group = 64, .key = DType::Q6_K}, rows, 2);
+    expect_norm_same_bits({.is_gated = true}, rows, 3);
+  }
+}
+
+// A product that reads its input as it is needs the Norm's result as a matrix.
+TEST(FusedTest, NormsBeforeProductsWithFloatsAreKept) {
+  for (const std::int64_t rows : {1, 40}) expect_norm_same_bits({.key = DType::F32}, rows, 4);
+}
+
+TEST(FusedTest, NormsWithOtherReadersAreKept) {
+  OpCase c({{0, 20}});
+  ops::Norm norm;
+  norm.in = c.input(256);
+  norm.group_size = 256;
+  norm.out = c.output(256);
+  ops::MatMul product;
+  product.in = norm.out;
+  product.parts.push_back({c.whole(c.tensor(DType::Q8_0, 256, 256)), std::nullopt, c.output(256)});
+  c.before(norm);
+  c.before(product);
+  const ops::Add sum{product.parts[0].out, norm.out, c.output(256)};
+  for (const Device* device : devices_under_test()) {
+    const OpCase::Fused fused = c.run_fused(*device, sum, sum.out);
+    EXPECT_EQ(fused.data, c.run(*device, sum, sum.out).data);
+    EXPECT_EQ(fused.parts, 4);
+  }
+}
+
 // A value that somebody else reads must exist.
 TEST(FusedTest, ValuesWithOtherReadersAreKept) {
   OpCase c({{0, 5}});
