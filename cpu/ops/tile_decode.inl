@@ -115,13 +115,19 @@ struct TileGroup {
   float* out = nullptr;         ///< first row
 };
 
-/// A task's slabs one after the other, each stripe by stripe. The two groups of a stripe are
-/// neighbours, or the same rows of gate and up.
+/// Activations that the second-level cache keeps beside sums and weights.
+inline constexpr std::int64_t kKeptBytes = 1 << 20;
+
+/// The stripes of a task: all slabs of the same rows one after the other where the second-level
+/// cache keeps all activations, so that it need not keep all sums; otherwise slab by slab. The two
+/// groups of a stripe are neighbours, or the same rows of gate and up.
 class Stripes {
  public:
   explicit Stripes(const TileProduct& task)
       : all_tiles(task.weight.columns / kTileColumns),
         slab(slab_tiles(all_tiles, slab_columns(task.rows))),
+        by_row(task.rows * task.weight.columns * 2 <= kKeptBytes),
+        slabs_((all_tiles + slab - 1) / slab),
         row_bytes_(task.weight.row_bytes),
         step_(task.glu.up == nullptr ? kStripeRows : kTileRows),
         groups_(task.weight.rows / step_ * 2 + task.weight.rows % step_ / kTileRows),
@@ -129,12 +135,12 @@ class Stripes {
                {task.glu.up, task.glu.up_bias, task.out}} {
     if (task.glu.up == nullptr) begin_[1] = behind(begin_[0], kTileRows);
     per_slab = (groups_ + 1) / 2;
-    count = per_slab * ((all_tiles + slab - 1) / slab);
+    count = per_slab * slabs_;
   }
 
   Stripe operator[](std::int64_t i) const {
-    const std::int64_t tile = i / per_slab * slab;
-    const std::int64_t number = i % per_slab;
+    const std::int64_t tile = (by_row ? i % slabs_ : i / per_slab) * slab;
+    const std::int64_t number = by_row ? i / slabs_ : i % per_slab;
     return {tile, all_tiles - tile < slab ? all_tiles - tile : slab, number,
             groups_ - 2 * number > 1 ? 2 : 1};
   }
@@ -145,6 +151,7 @@ class Stripes {
 
   std::int64_t all_tiles;
   std::int64_t slab;
+  bool by_row;
   std::int64_t per_slab = 0;
   std::int64_t count = 0;
 
@@ -154,6 +161,7 @@ class Stripes {
             group.out + rows};
   }
 
+  std::int64_t slabs_;
   std::int64_t row_bytes_;
   std::int64_t step_;  ///< rows of a weight from a stripe to the next
   std::int64_t groups_;

@@ -1,16 +1,14 @@
 // Many rows on AMX. Stripes of 32 weight rows x 512 columns are decoded to bf16, each while the one
 // before it is multiplied with all rows of the task, which lie in tiles already. A stripe stays in
 // the first-level cache, because activations are loaded past it, from the second-level one.
-#include "cpu/ops/elementwise.inl"
 #include "cpu/ops/tile_decode.inl"
 #include "cpu/ops/tile_product.hpp"
+#include "cpu/ops/tile_results.inl"
 #include "cpu/targets/tiles.inl"
 
 #if defined(__AMX_BF16__)
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
-
-inline constexpr std::int64_t kSumTile = 256;  // floats
 
 inline void pack_tiles(const PackTiles& task) {
   for (std::int64_t m = 0; m < kTileRows; ++m) {
@@ -26,74 +24,6 @@ inline void pack_tiles(const PackTiles& task) {
   }
 }
 
-/// Results for a later kernel go past the caches: a store into them would fetch the line first, and
-/// products would wait for it.
-struct PlainRow {
-  bool past_caches;
-  void operator()(const float* sums, float* const (&to)[2], int groups) const {
-    for (int g = 0; g < groups; ++g) {
-      const Floats row = load(sums + g * kSumTile);
-      past_caches ? stream(to[g], row) : store(to[g], row);
-    }
-  }
-};
-
-struct GluRow {
-  TileGlu glu;
-  // Not inlined: a function of the C library in it would cost every step registers.
-  [[gnu::noinline]] void operator()(const float* sums, float* const (&to)[2], int) const {
-    if (glu.limit > 0) {
-      gated_within(glu.kind, glu.limit, sums, sums + kSumTile, to[0], kTileRows);
-    } else {
-      gated(glu.kind, sums, sums + kSumTile, to[0], kTileRows);
-    }
-  }
-};
-
-/// Brings finished sums of 32 x 32 to where they belong, little by little like StripeDecoder.
-template <class WriteRow>
-class SumsWriter {
- public:
-  explicit SumsWriter(const WriteRow& write_row) : write_row_(write_row) {}
-
-  /// `steps`: how often advance() will be called.
-  void start(const float* tiles, const TileGroup (&to)[2], std::int64_t first_row,
-             std::int64_t out_stride, std::int64_t rows, int groups, std::int64_t steps) {
-    tiles_ = tiles;
-    for (int g = 0; g < 2; ++g) out_[g] = to[g].out + first_row * out_stride;
-    out_stride_ = out_stride;
-    rows_ = rows;
-    groups_ = groups;
-    row_ = 0;
-    rows_per_step_ = (rows + steps - 1) / steps;
-  }
-  void advance() {
-    for (std::int64_t i = 0; i < rows_per_step_ && row_ < rows_; ++i) next_row();
-  }
-  void finish() {
-    while (row_ < rows_) next_row();
-  }
-
- private:
-  void next_row() {
-    write_row_(tiles_ + row_ / kTileRows * 2 * kSumTile + row_ % kTileRows * 16, out_, groups_);
-    for (float*& to : out_) to += out_stride_;
-    ++row_;
-  }
-
-  WriteRow write_row_;
-  const float* tiles_ = nullptr;
-  float* out_[2] = {};  ///< of each group, next row
-  std::int64_t out_stride_ = 0;
-  std::int64_t rows_ = 0;
-  int groups_ = 0;
-  std::int64_t row_ = 0;
-  std::int64_t rows_per_step_ = 0;
-};
-
-/// Activations that the second-level cache keeps beside sums and weights.
-inline constexpr std::int64_t kKeptBytes = 1 << 20;
-
 /// Brings the activations of the slab after this one into the second-level cache, four lines a
 /// step, where it does not keep those of all slabs. Each block of products asks for a part of 16
 /// rows.
@@ -102,7 +32,7 @@ class NextSlab {
   NextSlab(const TileProduct& task, const Stripes& stripes, std::int64_t left_tiles)
       : in_(task.in),
         all_tiles_(stripes.all_tiles),
-        left_tiles_(left_tiles * stripes.all_tiles * kTileBytes > kKeptBytes ? left_tiles : 0),
+        left_tiles_(stripes.by_row ? 0 : left_tiles),
         parts_((stripes.per_slab + 1) / 2),
         share_((stripes.slab + parts_ - 1) / parts_) {}
 
@@ -115,6 +45,7 @@ class NextSlab {
     step_ = is_wanted ? 4 * kLineHalves : 0;
   }
   void advance() {
+    if (step_ == 0) return;
     for (int i = 0; i < 4; ++i) __builtin_prefetch(at_ + i * kLineHalves, 0, 2);
     at_ += step_;
   }
@@ -146,7 +77,7 @@ struct TileWork {
     for (auto*& tiles : finished) tiles = take(4 * kSumTile);
     unread = take(kSumTile);
   }
-  float* sums;  ///< between slabs: [32 weight rows][32 activation rows][2][2] tiles
+  float* sums;  ///< between slabs: [stripe, by row only one][32 activation rows][2][2] tiles
   std::uint16_t* stripes[2];
   float* decoded;
   float* finished[2];
@@ -192,6 +123,7 @@ inline void add_tiles(const TileSums& t, Pause&& pause) {
   }
   const std::uint16_t* left = t.left;
   const std::uint16_t* right = t.right;
+  std::int64_t until_store = kStoreSteps;
   for (std::int64_t k = 0; k < t.tiles; ++k, left += kTileHalves, right += kStripeStep) {
     _tile_loadd(6, right, 64);
     _tile_stream_loadd(4, left, 64);
@@ -205,7 +137,10 @@ inline void add_tiles(const TileSums& t, Pause&& pause) {
       _tile_dpbf16ps(2, 5, 6);
       if constexpr (kN > 1) _tile_dpbf16ps(3, 5, 7);
     }
-    if (k % kStoreSteps == kStoreSteps - 1) _tile_stored(6, t.unread, 64);
+    if (--until_store == 0) {
+      _tile_stored(6, t.unread, 64);
+      until_store = kStoreSteps;
+    }
     pause();
   }
   _tile_stored(0, t.after, 64);
@@ -243,7 +178,7 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode,
     }
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
       const std::int64_t block = stripe.number * pairs + pair;
-      float* kept = work.sums + block * 4 * kSumTile;
+      float* kept = work.sums + (stripes.by_row ? pair : block) * 4 * kSumTile;
       const std::int64_t first_row = pair * 2 * kTileRows;
       const std::int64_t rows =
           task.rows - first_row < 2 * kTileRows ? task.rows - first_row : 2 * kTileRows;
