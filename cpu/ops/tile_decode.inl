@@ -178,51 +178,67 @@ class StripeDecoder {
   /// `steps`: how often advance() will be called.
   void start(const Stripe& stripe, std::uint16_t* out, std::int64_t steps) {
     stripe_ = stripe;
+    for (int g = 0; g < stripe.groups; ++g) first_[g] = stripes_.group(stripe, g).first;
     out_ = out;
     tile_ = 0;
     group_ = 0;
     piece_ = 0;
-    place();
     const std::int64_t units = (stripe.tiles + Decode::kTiles - 1) / Decode::kTiles * stripe.groups;
     pieces_per_step_ = (units * Decode::kPieces + steps - 1) / steps;
   }
 
   void advance() {
-    for (std::int64_t i = 0; i < pieces_per_step_ && tile_ < stripe_.tiles; ++i) decode_piece();
+    std::int64_t pieces = pieces_per_step_;
+    if (piece_ == 0) {
+      for (; pieces >= Decode::kPieces && tile_ < stripe_.tiles; pieces -= Decode::kPieces) unit();
+    }
+    for (; pieces > 0 && tile_ < stripe_.tiles; --pieces) next_piece();
   }
   void finish() {
-    while (tile_ < stripe_.tiles) decode_piece();
+    while (piece_ != 0) next_piece();
+    while (tile_ < stripe_.tiles) unit();
   }
 
  private:
-  void place() {
-    rows_.first = stripes_.group(stripe_, group_).first;
-    to_ = out_ + tile_ * kStripeStep + group_ * kTileHalves;
+  template <int kPiece>
+  void piece() {
+    const std::int64_t left = stripe_.tiles - tile_;
+    rows_.first = first_[group_];
+    decode_.template piece<kPiece>(rows_, stripe_.first_tile + tile_,
+                                   left < Decode::kTiles ? left : Decode::kTiles,
+                                   out_ + tile_ * kStripeStep + group_ * kTileHalves);
   }
 
-  void decode_piece() {
-    const std::int64_t left = stripe_.tiles - tile_;
-    unrolled<Decode::kPieces>([&](auto piece) __attribute__((always_inline)) {
-      constexpr int kPiece = decltype(piece)::kValue;
-      if (piece_ == kPiece)
-        decode_.template piece<kPiece>(rows_, stripe_.first_tile + tile_,
-                                       left < Decode::kTiles ? left : Decode::kTiles, to_);
+  void next_piece() {
+    unrolled<Decode::kPieces>([&](auto number) __attribute__((always_inline)) {
+      if (piece_ == decltype(number)::kValue) piece<decltype(number)::kValue>();
     });
-    if (++piece_ < Decode::kPieces) return;
-    piece_ = 0;
-    if (++group_ == stripe_.groups) {
-      group_ = 0;
-      tile_ += Decode::kTiles;
+    if (++piece_ == Decode::kPieces) {
+      piece_ = 0;
+      next_unit();
     }
-    place();
+  }
+
+  // Without asking for each piece which one it is.
+  void unit() {
+    unrolled<Decode::kPieces>([&](auto number) __attribute__((always_inline)) {
+      piece<decltype(number)::kValue>();
+    });
+    next_unit();
+  }
+
+  void next_unit() {
+    if (++group_ < stripe_.groups) return;
+    group_ = 0;
+    tile_ += Decode::kTiles;
   }
 
   const Stripes& stripes_;
   WeightRows rows_;  ///< of the group that is being decoded
   Decode decode_;
   Stripe stripe_ = {};
+  const std::byte* first_[2] = {};  ///< of each group
   std::uint16_t* out_ = nullptr;
-  std::uint16_t* to_ = nullptr;
   std::int64_t tile_ = 0;
   int group_ = 0;
   int piece_ = 0;
