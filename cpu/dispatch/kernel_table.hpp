@@ -65,10 +65,9 @@ struct KernelTable {
   void (*rope)(const RopeHeads&);
 
   void (*activate)(ops::ActivationKind kind, const float* in, float* out, std::int64_t count);
-  void (*glu)(ops::ActivationKind kind, const float* gate, const float* up, float* out,
+  /// `count` elements, each gated by its own; `limit` as in ops::Glu, 0: none.
+  void (*glu)(ops::ActivationKind kind, float limit, const float* gate, const float* up, float* out,
               std::int64_t count);
-  void (*glu_within)(ops::ActivationKind kind, float limit, const float* gate, const float* up,
-                     float* out, std::int64_t count);
   void (*add)(const float* left, const float* right, float* out, std::int64_t count);
   void (*scale)(float factor, const float* in, float* out, std::int64_t count);
 };

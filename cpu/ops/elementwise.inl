@@ -71,14 +71,7 @@ inline void activate(ops::ActivationKind kind, const float* in, float* out, std:
   with_function(kind, [=](auto f) { map(in, out, count, f); });
 }
 
-inline void gated(ops::ActivationKind kind, const float* gate, const float* up, float* out,
-                  std::int64_t count) {
-  with_function(kind, [=](auto f) {
-    map(gate, up, out, count, [f](Floats g, Floats u) { return f(g) * u; });
-  });
-}
-
-/// The same with gate at most `limit` and up within +-limit, plus one. NaN stays NaN.
+/// Glu with gate at most `limit` and up within +-limit, plus one. NaN stays NaN.
 inline void gated_within(ops::ActivationKind kind, float limit, const float* gate, const float* up,
                          float* out, std::int64_t count) {
   const Floats most = Floats{} + limit;
@@ -89,6 +82,15 @@ inline void gated_within(ops::ActivationKind kind, float limit, const float* gat
       u = u < -most ? -most : u;
       return f(g) * (u + 1.0F);
     });
+  });
+}
+
+/// `limit` 0: none.
+inline void gated(ops::ActivationKind kind, float limit, const float* gate, const float* up,
+                  float* out, std::int64_t count) {
+  if (limit > 0) return gated_within(kind, limit, gate, up, out, count);
+  with_function(kind, [=](auto f) {
+    map(gate, up, out, count, [f](Floats g, Floats u) { return f(g) * u; });
   });
 }
 

@@ -3,14 +3,13 @@
 #include <algorithm>
 
 #include "cpu/ops/conditional_kernel.hpp"
-#include "cpu/ops/glu.hpp"
 #include "cpu/ops/matmul_kernels.hpp"
 
 namespace ingot::cpu {
 namespace {
 
 /// Columns of the gated product that a task makes, on tiles: as many rows of gate and of up.
-constexpr std::int64_t kTileColumnsOfEach = 128;
+constexpr std::int64_t kTileColumnsOfEach = kTileWeightRows / 2;
 
 /// Columns of a row that a task of few rows gates: about 1 us of work.
 constexpr std::int64_t kPreparedColumns = 1024;
@@ -134,8 +133,9 @@ class GatedPrepareKernel final : public Kernel {
     const std::int64_t column = task % blocks() * kPreparedColumns;
     const std::int64_t columns = std::min(kPreparedColumns, chain_->next.columns - column);
     const std::int64_t at = row * chain_->next.columns + column;
-    multiply_gated(*chain_->first.table, chain_->op, step.value(chain_->op.gate) + at,
-                   step.value(chain_->op.up) + at, gated, columns);
+    const ops::Glu& op = chain_->op;
+    chain_->first.table->glu(op.kind, static_cast<float>(op.limit), step.value(op.gate) + at,
+                             step.value(op.up) + at, gated, columns);
     chain_->prepare_next(step, {gated, columns, nullptr, 1, columns}, row, column);
   }
 

@@ -1,4 +1,4 @@
-#include "cpu/ops/glu.hpp"
+#include "src/ops/glu.hpp"
 
 #include "cpu/ops/elementwise_kernel.hpp"
 
@@ -40,10 +40,10 @@ Built build(const ops::Glu& op, const BuildContext& context) {
   if (per_row && op.limit > 0) return Unsupported{"a limit together with one gate for a whole row"};
   if (per_row) return single(RowGateKernel(op, context));
   return elementwise(context, op.out,
-                     [op, table = &context.table](const StepContext& step, std::int64_t begin,
-                                                  std::int64_t count) noexcept {
-                       multiply_gated(*table, op, step.value(op.gate) + begin,
-                                      step.value(op.up) + begin, step.value(op.out) + begin, count);
+                     [op, run = context.table.glu](const StepContext& step, std::int64_t begin,
+                                                   std::int64_t count) noexcept {
+                       run(op.kind, static_cast<float>(op.limit), step.value(op.gate) + begin,
+                           step.value(op.up) + begin, step.value(op.out) + begin, count);
                      });
 }
 

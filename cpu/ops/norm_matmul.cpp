@@ -22,9 +22,8 @@ class NormPrepareKernel final : public Kernel {
   WorkSpace work_space(const StepLimits& limits) const override {
     WorkSpace space = prepare_.work_space(limits);
     const Path path = data_->prepared_path(kFewRows + 1);
-    space.worker_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(1, prepared_rows(path)) *
-                                                    norm_.columns()) *
-                         sizeof(float);
+    space.worker_bytes =
+        static_cast<std::uint64_t>(prepared_rows(path) * norm_.columns()) * sizeof(float);
     return space;
   }
 

@@ -2,7 +2,6 @@
 
 #include <array>
 
-#include "cpu/ops/glu.hpp"
 #include "cpu/ops/kernel.hpp"
 #include "cpu/quant/packed.hpp"
 
@@ -255,7 +254,8 @@ void multiply_glu(const KernelTable& table, const ops::Glu& glu, const Product& 
   multiply_all(table, up, work);
   for (std::int64_t r = 0; r < gate.rows; ++r) {
     float* row = gate.out + r * gate.out_stride;
-    multiply_gated(table, glu, row, up.out + r * up.out_stride, row, weight.rows);
+    table.glu(glu.kind, static_cast<float>(glu.limit), row, up.out + r * up.out_stride, row,
+              weight.rows);
   }
 }
 

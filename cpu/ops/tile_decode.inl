@@ -1,5 +1,5 @@
 // Weights decoded to bf16 tiles, little by little, for tile_product.inl.
-#include "cpu/ops/tile_product.hpp"
+#include "cpu/ops/tile_stripes.inl"
 #include "cpu/quant/packed.inl"
 #include "cpu/targets/tiles.inl"
 
@@ -9,9 +9,6 @@
 #if defined(__AMX_BF16__)
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
-
-/// A decoded stripe is [32 columns][2] tiles of 16 weight rows: halves from 32 columns to the next.
-inline constexpr std::int64_t kStripeStep = 2 * kTileHalves;
 
 /// How far ahead of its use a weight is asked for: a tile of them is decoded in about 0.1 us, so
 /// this is 1 us for 4-bit weights, time enough for memory.
@@ -91,81 +88,6 @@ struct DecodeFile {
       __builtin_memcpy(out + k / 32 * kStripeStep + k % 32 * 16, &pair, sizeof pair);
     }
   }
-};
-
-/// Columns of a task that are summed without leaving the tiles, in tiles: the fewest slabs that
-/// `most` columns allow, all about as wide.
-inline std::int64_t slab_tiles(std::int64_t tiles, std::int64_t most) {
-  constexpr std::int64_t kWhole = kFileColumns / kTileColumns;
-  const std::int64_t count = (tiles * kTileColumns + most - 1) / most;
-  return ((tiles + count - 1) / count + kWhole - 1) / kWhole * kWhole;
-}
-
-struct Stripe {
-  std::int64_t first_tile;
-  std::int64_t tiles;
-  std::int64_t number;  ///< in its slab
-  int groups;           ///< of 16 rows: 2, or 1 at the end
-};
-
-/// 16 weight rows and where their results go.
-struct TileGroup {
-  const std::byte* first = nullptr;
-  const float* bias = nullptr;  ///< null: none
-  float* out = nullptr;         ///< first row
-};
-
-/// Activations that the second-level cache keeps beside sums and weights.
-inline constexpr std::int64_t kKeptBytes = 1 << 20;
-
-/// The stripes of a task: all slabs of the same rows one after the other where the second-level
-/// cache keeps all activations, so that it need not keep all sums; otherwise slab by slab. The two
-/// groups of a stripe are neighbours, or the same rows of gate and up.
-class Stripes {
- public:
-  explicit Stripes(const TileProduct& task)
-      : all_tiles(task.weight.columns / kTileColumns),
-        slab(slab_tiles(all_tiles, slab_columns(task.rows))),
-        by_row(task.rows * task.weight.columns * 2 <= kKeptBytes),
-        slabs_((all_tiles + slab - 1) / slab),
-        row_bytes_(task.weight.row_bytes),
-        step_(task.glu.up == nullptr ? kStripeRows : kTileRows),
-        groups_(task.weight.rows / step_ * 2 + task.weight.rows % step_ / kTileRows),
-        begin_{{task.weight.first, task.bias, task.out},
-               {task.glu.up, task.glu.up_bias, task.out}} {
-    if (task.glu.up == nullptr) begin_[1] = behind(begin_[0], kTileRows);
-    per_slab = (groups_ + 1) / 2;
-    count = per_slab * slabs_;
-  }
-
-  Stripe operator[](std::int64_t i) const {
-    const std::int64_t tile = (by_row ? i % slabs_ : i / per_slab) * slab;
-    const std::int64_t number = by_row ? i / slabs_ : i % per_slab;
-    return {tile, all_tiles - tile < slab ? all_tiles - tile : slab, number,
-            groups_ - 2 * number > 1 ? 2 : 1};
-  }
-
-  TileGroup group(const Stripe& stripe, int g) const {
-    return behind(begin_[g], stripe.number * step_);
-  }
-
-  std::int64_t all_tiles;
-  std::int64_t slab;
-  bool by_row;
-  std::int64_t per_slab = 0;
-  std::int64_t count = 0;
-
- private:
-  TileGroup behind(const TileGroup& group, std::int64_t rows) const {
-    return {group.first + rows * row_bytes_, group.bias == nullptr ? nullptr : group.bias + rows,
-            group.out + rows};
-  }
-
-  std::int64_t slabs_;
-  std::int64_t row_bytes_;
-  std::int64_t step_;  ///< rows of a weight from a stripe to the next
-  std::int64_t groups_;
-  TileGroup begin_[2];
 };
 
 /// Decodes a stripe little by little, between the products of the stripe before it.

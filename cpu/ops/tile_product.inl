@@ -4,6 +4,7 @@
 #include "cpu/ops/tile_decode.inl"
 #include "cpu/ops/tile_product.hpp"
 #include "cpu/ops/tile_results.inl"
+#include "cpu/ops/tile_stripes.inl"
 #include "cpu/targets/tiles.inl"
 
 #if defined(__AMX_BF16__)
@@ -41,13 +42,11 @@ class NextSlab {
     const std::int64_t first = next_tile + block % parts_ * share_;
     const std::int64_t left = block / parts_;
     const bool is_wanted = left < left_tiles_ && first < all_tiles_;
-    at_ = is_wanted ? in_ + (left * all_tiles_ + first) * kTileHalves : in_;
-    step_ = is_wanted ? 4 * kLineHalves : 0;
+    at_ = is_wanted ? in_ + (left * all_tiles_ + first) * kTileHalves : nullptr;
   }
   void advance() {
-    if (step_ == 0) return;
-    for (int i = 0; i < 4; ++i) __builtin_prefetch(at_ + i * kLineHalves, 0, 2);
-    at_ += step_;
+    if (at_ == nullptr) return;
+    for (int i = 0; i < 4; ++i, at_ += kLineHalves) __builtin_prefetch(at_, 0, 2);
   }
 
  private:
@@ -55,11 +54,10 @@ class NextSlab {
 
   const std::uint16_t* in_;
   std::int64_t all_tiles_;
-  std::int64_t left_tiles_;  ///< rows of tiles that are wanted
-  std::int64_t parts_;       ///< of 16 rows
-  std::int64_t share_;       ///< tiles of a part
-  const std::uint16_t* at_ = nullptr;
-  std::int64_t step_ = 0;  ///< 0: nothing is wanted, the same lines again
+  std::int64_t left_tiles_;            ///< rows of tiles that are wanted
+  std::int64_t parts_;                 ///< of 16 rows
+  std::int64_t share_;                 ///< tiles of a part
+  const std::uint16_t* at_ = nullptr;  ///< null: nothing is wanted
 };
 
 /// The work space of a task.

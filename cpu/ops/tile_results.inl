@@ -1,6 +1,6 @@
 // Finished sums of tile products on their way to memory, little by little, for tile_product.inl.
 #include "cpu/ops/elementwise.inl"
-#include "cpu/ops/tile_decode.inl"
+#include "cpu/ops/tile_stripes.inl"
 
 #ifndef INGOT_CPU_TILE_RESULTS_INL
 #define INGOT_CPU_TILE_RESULTS_INL
@@ -32,11 +32,7 @@ struct GluRow {
   TileGlu glu;
   // Not inlined: a function of the C library in it would cost every step registers.
   [[gnu::noinline]] void operator()(const float* sums, float* const (&to)[2], int) const {
-    if (glu.limit > 0) {
-      gated_within(glu.kind, glu.limit, sums, sums + kSumTile, to[0], kTileRows);
-    } else {
-      gated(glu.kind, sums, sums + kSumTile, to[0], kTileRows);
-    }
+    gated(glu.kind, glu.limit, sums, sums + kSumTile, to[0], kTileRows);
   }
 };
 

@@ -74,7 +74,6 @@ const KernelTable kTable = {
     .rope = &rotate,
     .activate = &activate,
     .glu = &gated,
-    .glu_within = &gated_within,
     .add = &add,
     .scale = &scale,
 };

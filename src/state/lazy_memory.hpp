@@ -1,6 +1,6 @@
 // Memory that costs nothing until it is written, on huge pages where the system has them: weights
-// are read from end to end for each token, and caches in far-apart pages of many layers, so that
-// small pages would spend a share of that on address translation.
+// are read from end to end for each token, caches in far-apart pages of many layers, and work space
+// in many places at once, so that small pages would spend a share of that on address translation.
 #pragma once
 
 #include <cstddef>

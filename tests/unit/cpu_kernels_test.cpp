@@ -292,7 +292,9 @@ TEST_P(CpuKernels, ElementwiseLoopsStayInTheirRange) {
     table().add(x.data(), y.data(), out.data(), count);
     table().scale(2.0F, x.data(), out.data(), count);
     table().activate(ops::ActivationKind::silu, x.data(), out.data(), count);
-    table().glu(ops::ActivationKind::gelu_tanh, x.data(), y.data(), out.data(), count);
+    for (const float limit : {0.0F, 0.5F}) {
+      table().glu(ops::ActivationKind::gelu_tanh, limit, x.data(), y.data(), out.data(), count);
+    }
     table().norm({ops::NormKind::layer, x.data(), out.data(), count, y.data(), y.data(), 1e-5});
   }
 }
