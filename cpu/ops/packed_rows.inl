@@ -9,67 +9,80 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-/// Sixteen weight rows, the lanes of kParts vectors, times kRows rows.
+/// Asks for what lies kPrefetchBytes behind an eighth of a group, and behind a line of the block's
+/// header with the last.
+template <class P, int kStep>
+inline void prefetch_step(const std::byte* block, const std::byte* group, int g) {
+  constexpr int kLines = (P::kGroupBytes + 63) / 64;
+  constexpr int kHeaderLines = (P::kHeaderBytes + 63) / 64;
+  static_assert(kHeaderLines <= P::kBlockColumns / 32);
+  for (int i = kLines * kStep / 8; i < kLines * (kStep + 1) / 8; ++i) {
+    prefetch_line(group + kPrefetchBytes + 64 * i);
+  }
+  if (kStep == 7 && g < kHeaderLines) prefetch_line(block + kPrefetchBytes + 64 * g);
+}
+
+/// Sums of sixteen weight rows, the lanes of kParts vectors, times kRows rows.
 template <class P, int kRows>
-inline void packed_rows(const FewRows& task, const float* const (&in)[kRows]) {
-  const std::int64_t scales_at = QuantizedRow::scales_at(task.weight.columns);
-  const std::int64_t sums_at = QuantizedRow::sums_at(task.weight.columns);
-  const std::int64_t scaled_sums_at = QuantizedRow::scaled_sums_at(task.weight.columns);
-  constexpr int kGroups = P::kBlockColumns / 32;
-  constexpr int kSpans = 32 / P::kScaleSpan;  // scales within 32 columns
-  const std::int64_t blocks = task.weight.columns / P::kBlockColumns;
-  const std::byte* block = task.weight.first;
-  for (std::int64_t n = 0; n < task.weight.rows; n += kGroupRows) {
-    Floats totals[kRows][kParts] = {};
-    for (std::int64_t b = 0; b < blocks; ++b, block += packed_block_bytes<P>()) {
-      prefetch_lines(block + kPrefetchBytes, (P::kHeaderBytes + 63) / 64);
-      for (int part = 0; part < kParts; ++part) {
-        const typename P::Scales scales(block, part);
-        for (int g = 0; g < kGroups; ++g) {
-          const std::byte* group = packed_group<P>(block, g);
-          if (part == 0) prefetch_lines(group + kPrefetchBytes, (P::kGroupBytes + 63) / 64);
-          const std::int64_t at = b * kGroups + g;
-          unrolled<kSpans>([&](auto span) __attribute__((always_inline)) {
-            constexpr int kSpan = decltype(span)::kValue;
-            LaneSums sums[kRows];
-            if constexpr (P::kOffset != 0) {
-              // Taken off in integers, where it cancels exactly.
-              for (int m = 0; m < kRows; ++m) {
-                const auto* s = reinterpret_cast<const std::int32_t*>(in[m] + sums_at + 2 * at);
-                sums[m].subtract(P::kOffset * (kSpans == 2 ? s[kSpan] : s[0] + s[1]));
-              }
-            }
-            unrolled<8 / kSpans>([&](auto number) __attribute__((always_inline)) {
-              constexpr int j = kSpan * 8 / kSpans + decltype(number)::kValue;
-              const Bytes codes = P::template code<j>(group, part);
-              unrolled<kRows>([&](auto row) __attribute__((always_inline)) {
-                constexpr int m = decltype(row)::kValue;
-                const auto* q = reinterpret_cast<const std::int16_t*>(in[m]) + 32 * at;
-                sums[m].template add<j>(codes, q);
-              });
-            });
-            const Floats scale = scales.template scale<kSpan>(g);
-            for (int m = 0; m < kRows; ++m) {
-              totals[m][part] += to_floats(sums[m].total()) * (scale * in[m][scales_at + at]);
-            }
-          });
-          if constexpr (P::kHasMin && kSpans == 1) {
-            const Floats min = scales.template min<0>(g);
-            for (int m = 0; m < kRows; ++m) {
-              totals[m][part] -= min * in[m][scaled_sums_at + at];
-            }
-          } else if constexpr (P::kHasMin) {
-            const Floats min0 = scales.template min<0>(g);
-            const Floats min1 = scales.template min<1>(g);
+struct GroupSums {
+  Floats totals[kRows][kParts] = {};
+
+  /// Adds the columns of block `b` of each row, P::kBlockColumns of them.
+  [[gnu::always_inline]] void add(const FewRows& task, const float* const (&in)[kRows],
+                                  const std::byte* block, std::int64_t b) {
+    const std::int64_t scales_at = QuantizedRow::scales_at(task.weight.columns);
+    const std::int64_t sums_at = QuantizedRow::sums_at(task.weight.columns);
+    const std::int64_t scaled_sums_at = QuantizedRow::scaled_sums_at(task.weight.columns);
+    constexpr int kGroups = P::kBlockColumns / 32;
+    constexpr int kSpans = 32 / P::kScaleSpan;  // scales within 32 columns
+    for (int part = 0; part < kParts; ++part) {
+      const typename P::Scales scales(block, part);
+      for (int g = 0; g < kGroups; ++g) {
+        const std::byte* group = packed_group<P>(block, g);
+        const std::int64_t at = b * kGroups + g;
+        unrolled<kSpans>([&](auto span) __attribute__((always_inline)) {
+          constexpr int kSpan = decltype(span)::kValue;
+          LaneSums sums[kRows];
+          if constexpr (P::kOffset != 0) {
+            // Taken off in integers, where it cancels exactly.
             for (int m = 0; m < kRows; ++m) {
               const auto* s = reinterpret_cast<const std::int32_t*>(in[m] + sums_at + 2 * at);
-              const Floats mins = min0 * static_cast<float>(s[0]) + min1 * static_cast<float>(s[1]);
-              totals[m][part] -= mins * in[m][scales_at + at];
+              sums[m].subtract(P::kOffset * (kSpans == 2 ? s[kSpan] : s[0] + s[1]));
             }
+          }
+          unrolled<8 / kSpans>([&](auto number) __attribute__((always_inline)) {
+            constexpr int j = kSpan * 8 / kSpans + decltype(number)::kValue;
+            if (part == 0) prefetch_step<P, j>(block, group, g);
+            const Bytes codes = P::template code<j>(group, part);
+            unrolled<kRows>([&](auto row) __attribute__((always_inline)) {
+              constexpr int m = decltype(row)::kValue;
+              const auto* q = reinterpret_cast<const std::int16_t*>(in[m]) + 32 * at;
+              sums[m].template add<j>(codes, q);
+            });
+          });
+          const Floats scale = scales.template scale<kSpan>(g);
+          for (int m = 0; m < kRows; ++m) {
+            totals[m][part] += to_floats(sums[m].total()) * (scale * in[m][scales_at + at]);
+          }
+        });
+        if constexpr (P::kHasMin && kSpans == 1) {
+          const Floats min = scales.template min<0>(g);
+          for (int m = 0; m < kRows; ++m) totals[m][part] -= min * in[m][scaled_sums_at + at];
+        } else if constexpr (P::kHasMin) {
+          const Floats min0 = scales.template min<0>(g);
+          const Floats min1 = scales.template min<1>(g);
+          for (int m = 0; m < kRows; ++m) {
+            const auto* s = reinterpret_cast<const std::int32_t*>(in[m] + sums_at + 2 * at);
+            const Floats mins = min0 * static_cast<float>(s[0]) + min1 * static_cast<float>(s[1]);
+            totals[m][part] -= mins * in[m][scales_at + at];
           }
         }
       }
     }
+  }
+
+  /// Results of weight rows n .. n + 15.
+  void write(const FewRows& task, std::int64_t n) const {
     for (int m = 0; m < kRows; ++m) {
       const std::int64_t row = m < task.rows ? m : task.rows - 1;
       for (int part = 0; part < kParts; ++part) {
@@ -86,6 +99,42 @@ inline void packed_rows(const FewRows& task, const float* const (&in)[kRows]) {
         }
       }
     }
+  }
+};
+
+/// Rows are worth a stream of their own from this many bytes on.
+inline constexpr std::int64_t kLeastStreamBytes = 24 << 10;
+
+/// A core reads two streams in turns faster than one, so the groups are read from two places: from
+/// the first one and from the middle one on, for as many rows as registers have room for.
+template <class P, int kRows>
+inline void packed_rows(const FewRows& task, const float* const (&in)[kRows]) {
+  constexpr bool kTwoStreams = kRows * kParts <= 4;
+  constexpr std::int64_t kBlockBytes = packed_block_bytes<P>();
+  const std::int64_t blocks = task.weight.columns / P::kBlockColumns;
+  const std::int64_t groups = task.weight.rows / kGroupRows;
+  const std::int64_t pairs =
+      kTwoStreams && groups * blocks * kBlockBytes >= kLeastStreamBytes ? groups / 2 : 0;
+  const std::byte* block = task.weight.first;
+  const std::byte* second = block + pairs * blocks * kBlockBytes;
+  if constexpr (kTwoStreams) {
+    for (std::int64_t n = 0; n < pairs; ++n) {
+      GroupSums<P, kRows> sums;
+      GroupSums<P, kRows> second_sums;
+      for (std::int64_t b = 0; b < blocks; ++b, block += kBlockBytes, second += kBlockBytes) {
+        sums.add(task, in, block, b);
+        second_sums.add(task, in, second, b);
+      }
+      sums.write(task, n * kGroupRows);
+      second_sums.write(task, (pairs + n) * kGroupRows);
+    }
+  }
+  for (std::int64_t n = 2 * pairs; n < groups; ++n) {
+    GroupSums<P, kRows> sums;
+    for (std::int64_t b = 0; b < blocks; ++b, second += kBlockBytes) {
+      sums.add(task, in, second, b);
+    }
+    sums.write(task, n * kGroupRows);
   }
 }
 

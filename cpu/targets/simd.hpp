@@ -218,10 +218,20 @@ inline Ints widen_signed(const std::byte* from) {
 #endif
 }
 
-/// How far ahead of its use a weight is asked for: 16 GB/s and 100 ns to memory are 1.6 KB under
-/// way per core. Twice that costs a third of the speed: the lines fill the buffers before their
-/// time.
-inline constexpr std::int64_t kPrefetchBytes = 1536;
+/// How far ahead of its use a weight is asked for: 18 GB/s and 150 ns to memory are 2.7 KB under
+/// way per core. From a page of 4 KiB ahead on the processor's own prefetcher works against it.
+inline constexpr std::int64_t kPrefetchBytes = 2816;
+
+/// Brings a cache line nearer; it need not exist. The compiler leaves the instruction where it
+/// stands: lines that are asked for evenly, one with each that is read, come faster than four at
+/// once.
+inline void prefetch_line(const std::byte* at) {
+#if defined(__x86_64__)
+  asm volatile("prefetcht0 %0" : : "m"(*at));
+#else
+  __builtin_prefetch(at);
+#endif
+}
 
 /// Brings `lines` cache lines from `from` on nearer; they need not exist.
 inline void prefetch_lines(const void* from, int lines) {
