@@ -18,10 +18,10 @@ inline void add_float_columns(const std::byte* row, const float* const (&in)[kRo
   constexpr int kSums = kChunkVectors < kMost ? kChunkVectors : kMost;
   Floats sums[kRows][kSums] = {};
   for (std::int64_t chunk = from / kRowChunk; chunk < to / kRowChunk; ++chunk) {
-    prefetch_lines(row + kRowChunk * Row::kBytes * chunk + kPrefetchBytes,
-                   kRowChunk * Row::kBytes / 64);
+    const std::byte* later = row + kRowChunk * Row::kBytes * chunk + kPrefetchBytes;
     unrolled<kChunkVectors>([&](auto number) __attribute__((always_inline)) {
       constexpr int part = decltype(number)::kValue;
+      prefetch_share<kRowChunk * Row::kBytes / 64, part, kChunkVectors>(later);
       const Floats weight = Row::at(row, chunk, part);
       for (int m = 0; m < kRows; ++m) {
         sums[m][part % kSums] += weight * load(in[m] + kRowChunk * chunk + kLanes * part);
@@ -34,22 +34,39 @@ inline void add_float_columns(const std::byte* row, const float* const (&in)[kRo
   }
 }
 
-/// `task` has at most kRows rows.
+/// The first kPlaces weight rows of each `step` (all of them at once) times kRows rows. `task` has
+/// at most kRows rows.
+template <class Row, int kRows, int kPlaces>
+inline void float_rows_at(const ManyRows& task, const float* const (&in)[kRows], std::int64_t n,
+                          std::int64_t step) {
+  const std::int64_t row_bytes = task.weight.row_bytes;
+  const std::byte* weight = task.weight.first + n * row_bytes;
+  Floats totals[kPlaces][kRows] = {};
+  for (std::int64_t k = 0; k < task.weight.columns; k += kPanelColumns) {
+    const std::int64_t left = task.weight.columns - k;
+    const std::int64_t end = k + (left < kPanelColumns ? left : kPanelColumns);
+    for (int i = 0; i < kPlaces; ++i) {
+      add_float_columns<Row, kRows>(weight + i * step * row_bytes, in, k, end, totals[i]);
+    }
+  }
+  for (int m = 0; m < kRows; ++m) {
+    const std::int64_t row = m < task.rows ? m : task.rows - 1;
+    for (int i = 0; i < kPlaces; ++i) {
+      const std::int64_t column = n + i * step;
+      task.out[row * task.out_stride + column] =
+          sum_lanes(totals[i][m]) + (task.bias != nullptr ? task.bias[column] : 0.0F);
+    }
+  }
+}
+
+/// Weight rows are read as two streams (packed_rows.inl).
 template <class Row, int kRows>
 inline void float_rows(const ManyRows& task, const float* const (&in)[kRows]) {
-  const std::byte* weight = task.weight.first;
-  for (std::int64_t n = 0; n < task.weight.rows; ++n, weight += task.weight.row_bytes) {
-    Floats totals[kRows] = {};
-    for (std::int64_t k = 0; k < task.weight.columns; k += kPanelColumns) {
-      const std::int64_t left = task.weight.columns - k;
-      add_float_columns<Row, kRows>(weight, in, k,
-                                    k + (left < kPanelColumns ? left : kPanelColumns), totals);
-    }
-    for (int m = 0; m < kRows; ++m) {
-      const std::int64_t row = m < task.rows ? m : task.rows - 1;
-      task.out[row * task.out_stride + n] =
-          sum_lanes(totals[m]) + (task.bias != nullptr ? task.bias[n] : 0.0F);
-    }
+  const std::int64_t bytes = task.weight.rows * task.weight.row_bytes;
+  const std::int64_t pairs = bytes >= kLeastStreamBytes ? task.weight.rows / 2 : 0;
+  for (std::int64_t n = 0; n < pairs; ++n) float_rows_at<Row, kRows, 2>(task, in, n, pairs);
+  for (std::int64_t n = 2 * pairs; n < task.weight.rows; ++n) {
+    float_rows_at<Row, kRows, 1>(task, in, n, 0);
   }
 }
 

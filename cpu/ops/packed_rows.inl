@@ -16,9 +16,7 @@ inline void prefetch_step(const std::byte* block, const std::byte* group, int g)
   constexpr int kLines = (P::kGroupBytes + 63) / 64;
   constexpr int kHeaderLines = (P::kHeaderBytes + 63) / 64;
   static_assert(kHeaderLines <= P::kBlockColumns / 32);
-  for (int i = kLines * kStep / 8; i < kLines * (kStep + 1) / 8; ++i) {
-    prefetch_line(group + kPrefetchBytes + 64 * i);
-  }
+  prefetch_share<kLines, kStep, 8>(group + kPrefetchBytes);
   if (kStep == 7 && g < kHeaderLines) prefetch_line(block + kPrefetchBytes + 64 * g);
 }
 
@@ -101,9 +99,6 @@ struct GroupSums {
     }
   }
 };
-
-/// Rows are worth a stream of their own from this many bytes on.
-inline constexpr std::int64_t kLeastStreamBytes = 24 << 10;
 
 /// A core reads two streams in turns faster than one, so the groups are read from two places: from
 /// the first one and from the middle one on, for as many rows as registers have room for.
