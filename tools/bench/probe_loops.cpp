@@ -16,8 +16,9 @@ namespace {
 constexpr int kAccumulators = 12;
 constexpr std::int64_t kRounds = 100'000;
 
-// Read ahead of the loads: the hardware prefetcher stops at each 4 KiB page.
-constexpr std::size_t kPrefetchBytes = 2048;
+// Read ahead of the loads: the hardware prefetcher stops at each 4 KiB page. Both halves of the
+// memory are read in turns, since a core reads two streams faster than one.
+constexpr std::size_t kPrefetchBytes = 768;
 
 // ---- any processor ------------------------------------------------------------------------------
 
@@ -71,13 +72,13 @@ __attribute__((target("avx2,fma"))) std::uint64_t read_avx2(const std::byte* dat
                                                             std::size_t bytes) {
   __m256i sums[8];
   for (__m256i& sum : sums) sum = _mm256_setzero_si256();
-  for (std::size_t i = 0; i < bytes; i += 256) {
-    for (std::size_t j = 0; j < 256; j += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(data) + i + j + kPrefetchBytes, _MM_HINT_T0);
-    }
+  for (std::size_t i = 0; i < bytes / 2; i += 128) {
     for (std::size_t j = 0; j < 8; ++j) {
-      sums[j] = _mm256_add_epi64(
-          sums[j], _mm256_load_si256(reinterpret_cast<const __m256i*>(data + i + 32 * j)));
+      const std::byte* at = data + j / 4 * (bytes / 2) + i + j % 4 * 32;
+      if (j % 2 == 0) {
+        _mm_prefetch(reinterpret_cast<const char*>(at) + kPrefetchBytes, _MM_HINT_T1);
+      }
+      sums[j] = _mm256_add_epi64(sums[j], _mm256_load_si256(reinterpret_cast<const __m256i*>(at)));
     }
   }
   std::uint64_t total = 0;
@@ -107,12 +108,11 @@ __attribute__((target("avx512f"))) std::uint64_t read_avx512(const std::byte* da
                                                              std::size_t bytes) {
   __m512i sums[8];
   for (__m512i& sum : sums) sum = _mm512_setzero_si512();
-  for (std::size_t i = 0; i < bytes; i += 512) {
-    for (std::size_t j = 0; j < 512; j += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(data) + i + j + kPrefetchBytes, _MM_HINT_T0);
-    }
+  for (std::size_t i = 0; i < bytes / 2; i += 256) {
     for (std::size_t j = 0; j < 8; ++j) {
-      sums[j] = _mm512_add_epi64(sums[j], _mm512_load_si512(data + i + 64 * j));
+      const std::byte* at = data + j / 4 * (bytes / 2) + i + j % 4 * 64;
+      _mm_prefetch(reinterpret_cast<const char*>(at) + kPrefetchBytes, _MM_HINT_T1);
+      sums[j] = _mm512_add_epi64(sums[j], _mm512_load_si512(at));
     }
   }
   alignas(64) std::array<std::uint64_t, 8> words{};
