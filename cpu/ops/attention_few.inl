@@ -15,10 +15,12 @@ struct BytesAhead {
   const std::byte* at;
   const std::byte* end;
 
+  /// Once per line, not more: a line that is on its way already takes a buffer all the same.
   template <int kBytes>
   void ask() {
-    for (int i = 0; i < kBytes; i += 64) {
-      if (at + i < end) __builtin_prefetch(at + i, 0, 2);
+    constexpr int kLines = kBytes < 64 ? 1 : (kBytes + 32) / 64;
+    for (int i = 0; i < kLines; ++i) {
+      if (at + 64 * i < end) __builtin_prefetch(at + 64 * i, 0, 2);
     }
     at += kBytes;
   }
@@ -99,13 +101,15 @@ inline void score_in_place(const AttentionWork& work, std::int64_t r, const Cach
 template <class Row, int kQueries, int kVectors>
 inline void add_columns(const AttentionWork& work, std::int64_t r, const CacheTile& values,
                         const float* weights, std::int64_t chunk, int part, BytesAhead& ahead) {
+  constexpr int kBytes = kVectors * vector_bytes<Row>();
+  constexpr int kEvery = kBytes >= 64 ? 1 : kBytes >= 32 ? 2 : kBytes >= 16 ? 4 : 8;
   float* out = work.sums + r * work.value_stride + kRowChunk * chunk + kLanes * part;
   Floats sums[kQueries][kVectors];
   for (int q = 0; q < kQueries; ++q) {
     for (int v = 0; v < kVectors; ++v) sums[q][v] = load(out + q * work.value_stride + v * kLanes);
   }
   for (std::int64_t j = 0; j < values.count; ++j) {
-    ahead.template ask<kVectors * vector_bytes<Row>()>();
+    if (j % kEvery == 0) ahead.template ask<kEvery * kBytes>();
     Floats value[kVectors];
     for (int v = 0; v < kVectors; ++v) {
       if constexpr (Row::kBlockBytes > 0) {
