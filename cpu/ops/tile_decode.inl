@@ -26,9 +26,14 @@ class DecodePacked {
   static constexpr std::int64_t kTiles = 1;  ///< of a unit
   static constexpr int kPieces = 4;          ///< of a unit, one after the other
 
+  /// The next weights lie `gap` bytes behind those of the tiles before `end`.
+  void follow(std::int64_t end, std::int64_t gap) {
+    fetch_end_ = end - kFetchBytes / kTileBytes;
+    gap_ = gap;
+  }
+
   template <int kPiece>
   void piece(const WeightRows& rows, std::int64_t tile, std::int64_t, std::uint16_t* out) {
-    constexpr int kGroups = P::kBlockColumns / 32;
     constexpr int kSpans = 32 / P::kScaleSpan;
     constexpr int kQuads = 8 / kPieces;  // of columns
     // A code below a power of two's last mantissa bits is the float 256 + code, without a
@@ -38,7 +43,9 @@ class DecodePacked {
     const std::byte* block = rows.first + tile / kGroups * packed_block_bytes<P>();
     const int g = static_cast<int>(tile % kGroups);
     const std::byte* group = packed_group<P>(block, g);
-    if constexpr (kPiece == 0) fetch_later(group + kFetchBytes, packed_block_bytes<P>() / kGroups);
+    if constexpr (kPiece == 0) {
+      fetch_later(group + kFetchBytes + (tile < fetch_end_ ? 0 : gap_), kTileBytes);
+    }
     if constexpr (kPiece % (kPieces / kSpans) == 0) {
       const typename P::Scales scales(block, 0);
       scale_ = scales.template scale<kPiece * kSpans / kPieces>(g);
@@ -61,8 +68,13 @@ class DecodePacked {
   }
 
  private:
+  static constexpr int kGroups = P::kBlockColumns / 32;
+  static constexpr std::int64_t kTileBytes = packed_block_bytes<P>() / kGroups;
+
   Floats scale_ = {};  ///< of the columns of this piece
   Floats shift_ = {};
+  std::int64_t fetch_end_ = 0;  ///< tile whose later weights are beyond the stripe
+  std::int64_t gap_ = 0;
 };
 
 /// The same of 16 rows in the file's order, by way of f32 rows.
@@ -70,6 +82,8 @@ struct DecodeFile {
   static constexpr std::int64_t kTiles = kFileColumns / kTileColumns;
   static constexpr int kPieces = 1;
   float* decoded;  ///< [16, kFileColumns]
+
+  static void follow(std::int64_t, std::int64_t) {}
 
   template <int>
   void piece(const WeightRows& rows, std::int64_t first, std::int64_t tiles,
@@ -105,6 +119,7 @@ class StripeDecoder {
     tile_ = 0;
     group_ = 0;
     piece_ = 0;
+    decode_.follow(stripe.first_tile + stripe.tiles, stripes_.gap(stripe));
     const std::int64_t units = (stripe.tiles + Decode::kTiles - 1) / Decode::kTiles * stripe.groups;
     pieces_per_step_ = (units * Decode::kPieces + steps - 1) / steps;
   }

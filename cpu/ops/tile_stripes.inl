@@ -69,6 +69,13 @@ class Stripes {
     return behind(begin_[g], stripe.number * step_);
   }
 
+  /// Bytes from the end of a stripe's columns in a group to where the stripe behind it has them.
+  std::int64_t gap(const Stripe& stripe) const {
+    if (by_row && stripe.first_tile + stripe.tiles < all_tiles) return 0;
+    const std::int64_t tiles = by_row ? all_tiles : stripe.tiles;
+    return row_bytes_ * step_ - row_bytes_ * kTileRows * tiles / all_tiles;
+  }
+
   std::int64_t all_tiles;
   std::int64_t slab;
   bool by_row;
