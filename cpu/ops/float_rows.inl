@@ -34,7 +34,7 @@ inline void add_float_columns(const std::byte* row, const float* const (&in)[kRo
   }
 }
 
-/// The first kPlaces weight rows of each `step` (all of them at once) times kRows rows. `task` has
+/// The kPlaces weight rows n, n + step, .. times kRows rows, a stretch of each in turns. `task` has
 /// at most kRows rows.
 template <class Row, int kRows, int kPlaces>
 inline void float_rows_at(const ManyRows& task, const float* const (&in)[kRows], std::int64_t n,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpu/dispatch/dispatch.hpp"
+#include "cpu/ops/matmul.hpp"
 
 namespace ingot::test {
 
@@ -46,6 +47,20 @@ class Guarded {
   static T guard() { return static_cast<T>(123); }
   std::size_t count_;
   std::vector<T> all_;
+};
+
+/// Rows of activations as the loops over integers take them.
+struct QuantizedRows {
+  QuantizedRows(const cpu::KernelTable& table, const std::vector<float>& x, std::int64_t count,
+                std::int64_t columns) {
+    for (std::int64_t r = 0; r < count; ++r) {
+      memory.emplace_back(cpu::QuantizedRow::floats(columns));
+      rows.push_back({memory.back().data(), columns});
+      table.quantize_row({.in = x.data() + r * columns, .out = rows.back(), .columns = columns});
+    }
+  }
+  std::vector<std::vector<float>> memory;
+  std::vector<cpu::QuantizedRow> rows;
 };
 
 inline std::vector<float> random_floats(std::int64_t count, std::uint32_t seed = 1) {

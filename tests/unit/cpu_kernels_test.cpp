@@ -125,16 +125,9 @@ TEST_P(CpuKernels, ProductsStayInTheirRowsAndColumns) {
                            panel.data()});
         check(many);
         if (weight.format->lanes == nullptr) continue;
-        std::vector<std::vector<float>> memory;
-        std::vector<QuantizedRow> in;
-        for (std::int64_t r = 0; r < rows; ++r) {
-          memory.emplace_back(QuantizedRow::floats(columns));
-          in.push_back({memory.back().data(), columns});
-          table().quantize_row(
-              {.in = x.data() + r * columns, .out = in.back(), .columns = columns});
-        }
+        const test::QuantizedRows in(table(), x, rows, columns);
         Guarded<float> few(rows * stride, -1.0F);
-        table().few_rows({weight, in.data(), rows, nullptr, few.data(), stride});
+        table().few_rows({weight, in.rows.data(), rows, nullptr, few.data(), stride});
         check(few);
       }
     }

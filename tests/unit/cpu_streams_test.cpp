@@ -60,19 +60,12 @@ TEST_P(CpuStreams, OfInterleavedRowsAreAsGroupsAlone) {
     for (const std::int64_t rows : {1, 2, 3, 8}) {
       SCOPED_TRACE(std::string(format.name) + ", rows " + std::to_string(rows));
       const auto x = random_floats(rows * kColumns, 2);
-      std::vector<std::vector<float>> memory;
-      std::vector<QuantizedRow> in;
-      for (std::int64_t r = 0; r < rows; ++r) {
-        memory.emplace_back(QuantizedRow::floats(kColumns));
-        in.push_back({memory.back().data(), kColumns});
-        table().quantize_row(
-            {.in = x.data() + r * kColumns, .out = in.back(), .columns = kColumns});
-      }
+      const test::QuantizedRows in(table(), x, rows, kColumns);
       expect_same(rows, kGroupRows, [&](std::int64_t n, std::int64_t count, float* out) {
-        const WeightRows weight{packed.data() + n * row_bytes, row_bytes, count, kColumns, count,
-                                &kernels};
+        const WeightRows weight{
+            packed.data() + n * row_bytes, row_bytes, count, kColumns, count, &kernels};
         table().packed(format.id).few_rows(
-            {weight, in.data(), rows, bias_.data() + n, out, kStride, true});
+            {weight, in.rows.data(), rows, bias_.data() + n, out, kStride, true});
       });
     }
   }
