@@ -2,6 +2,7 @@
 // a row, and decoded in registers.
 #include "cpu/ops/matmul.hpp"
 #include "cpu/ops/row_counts.inl"
+#include "cpu/ops/streams.inl"
 #include "cpu/quant/cache_rows.inl"
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
@@ -59,15 +60,12 @@ inline void float_rows_at(const ManyRows& task, const float* const (&in)[kRows],
   }
 }
 
-/// Weight rows are read as two streams (packed_rows.inl).
 template <class Row, int kRows>
 inline void float_rows(const ManyRows& task, const float* const (&in)[kRows]) {
-  const std::int64_t bytes = task.weight.rows * task.weight.row_bytes;
-  const std::int64_t pairs = bytes >= kLeastStreamBytes ? task.weight.rows / 2 : 0;
-  for (std::int64_t n = 0; n < pairs; ++n) float_rows_at<Row, kRows, 2>(task, in, n, pairs);
-  for (std::int64_t n = 2 * pairs; n < task.weight.rows; ++n) {
-    float_rows_at<Row, kRows, 1>(task, in, n, 0);
-  }
+  in_streams<2>(task.weight.rows, task.weight.rows * task.weight.row_bytes,
+                [&](auto places, std::int64_t n, std::int64_t step) {
+                  float_rows_at<Row, kRows, decltype(places)::kValue>(task, in, n, step);
+                });
 }
 
 /// At most kFewRows rows; the weight's columns are a multiple of 32.

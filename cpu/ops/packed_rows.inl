@@ -3,6 +3,7 @@
 #include "cpu/ops/activations.inl"
 #include "cpu/ops/matmul.hpp"
 #include "cpu/ops/row_counts.inl"
+#include "cpu/ops/streams.inl"
 #include "cpu/quant/packed.inl"
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
@@ -100,37 +101,31 @@ struct GroupSums {
   }
 };
 
-/// A core reads two streams in turns faster than one, so the groups are read from two places: from
-/// the first one and from the middle one on, for as many rows as registers have room for.
+/// The kPlaces groups of weight rows n, n + step, .. times kRows rows, a block of each in turns.
+template <class P, int kRows, int kPlaces>
+inline void packed_groups(const FewRows& task, const float* const (&in)[kRows], std::int64_t n,
+                          std::int64_t step) {
+  const std::int64_t blocks = task.weight.columns / P::kBlockColumns;
+  const std::int64_t group_bytes = blocks * packed_block_bytes<P>();
+  const std::byte* block = task.weight.first + n * group_bytes;
+  GroupSums<P, kRows> sums[kPlaces];
+  for (std::int64_t b = 0; b < blocks; ++b, block += packed_block_bytes<P>()) {
+    unrolled<kPlaces>([&](auto place) __attribute__((always_inline)) {
+      constexpr int i = decltype(place)::kValue;
+      sums[i].add(task, in, block + i * step * group_bytes, b);
+    });
+  }
+  for (int i = 0; i < kPlaces; ++i) sums[i].write(task, (n + i * step) * kGroupRows);
+}
+
+/// A second stream takes twice the sums: for as many rows as registers have room for.
 template <class P, int kRows>
 inline void packed_rows(const FewRows& task, const float* const (&in)[kRows]) {
-  constexpr bool kTwoStreams = kRows * kParts <= 4;
-  constexpr std::int64_t kBlockBytes = packed_block_bytes<P>();
-  const std::int64_t blocks = task.weight.columns / P::kBlockColumns;
-  const std::int64_t groups = task.weight.rows / kGroupRows;
-  const std::int64_t pairs =
-      kTwoStreams && groups * blocks * kBlockBytes >= kLeastStreamBytes ? groups / 2 : 0;
-  const std::byte* block = task.weight.first;
-  const std::byte* second = block + pairs * blocks * kBlockBytes;
-  if constexpr (kTwoStreams) {
-    for (std::int64_t n = 0; n < pairs; ++n) {
-      GroupSums<P, kRows> sums;
-      GroupSums<P, kRows> second_sums;
-      for (std::int64_t b = 0; b < blocks; ++b, block += kBlockBytes, second += kBlockBytes) {
-        sums.add(task, in, block, b);
-        second_sums.add(task, in, second, b);
-      }
-      sums.write(task, n * kGroupRows);
-      second_sums.write(task, (pairs + n) * kGroupRows);
-    }
-  }
-  for (std::int64_t n = 2 * pairs; n < groups; ++n) {
-    GroupSums<P, kRows> sums;
-    for (std::int64_t b = 0; b < blocks; ++b, second += kBlockBytes) {
-      sums.add(task, in, second, b);
-    }
-    sums.write(task, n * kGroupRows);
-  }
+  in_streams<kRows * kParts <= 4 ? 2 : 1>(
+      task.weight.rows / kGroupRows, task.weight.rows * task.weight.row_bytes,
+      [&](auto places, std::int64_t n, std::int64_t step) {
+        packed_groups<P, kRows, decltype(places)::kValue>(task, in, n, step);
+      });
 }
 
 template <class P>

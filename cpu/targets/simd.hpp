@@ -222,9 +222,6 @@ inline Ints widen_signed(const std::byte* from) {
 /// way per core. From a page of 4 KiB ahead on the processor's own prefetcher works against it.
 inline constexpr std::int64_t kPrefetchBytes = 2816;
 
-/// A core reads two streams in turns faster than one; weights are worth it from this many on.
-inline constexpr std::int64_t kLeastStreamBytes = 24 << 10;
-
 /// Brings a cache line nearer; it need not exist. The compiler leaves the instruction where it
 /// stands: lines that are asked for evenly, one with each that is read, come faster than four at
 /// once.
