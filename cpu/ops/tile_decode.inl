@@ -32,25 +32,28 @@ class DecodePacked {
     gap_ = gap;
   }
 
+  void start(const WeightRows& rows, std::int64_t tile, std::int64_t) {
+    const auto at = static_cast<std::uint64_t>(tile);
+    block_ = rows.first + at / kGroups * packed_block_bytes<P>();
+    g_ = static_cast<int>(at % kGroups);
+    group_ = packed_group<P>(block_, g_);
+    fetch_later(group_ + kFetchBytes + (tile < fetch_end_ ? 0 : gap_), kTileBytes);
+  }
+
   template <int kPiece>
-  void piece(const WeightRows& rows, std::int64_t tile, std::int64_t, std::uint16_t* out) {
+  [[gnu::always_inline]] void piece(std::uint16_t* out) {
     constexpr int kSpans = 32 / P::kScaleSpan;
     constexpr int kQuads = 8 / kPieces;  // of columns
     // A code below a power of two's last mantissa bits is the float 256 + code, without a
     // conversion.
     constexpr std::int32_t kMantissa = 0xff << 15;
     constexpr std::int32_t kExponent = 0x43800000;
-    const std::byte* block = rows.first + tile / kGroups * packed_block_bytes<P>();
-    const int g = static_cast<int>(tile % kGroups);
-    const std::byte* group = packed_group<P>(block, g);
-    if constexpr (kPiece == 0) {
-      fetch_later(group + kFetchBytes + (tile < fetch_end_ ? 0 : gap_), kTileBytes);
-    }
+    const std::byte* const group = group_;
     if constexpr (kPiece % (kPieces / kSpans) == 0) {
-      const typename P::Scales scales(block, 0);
-      scale_ = scales.template scale<kPiece * kSpans / kPieces>(g);
+      const typename P::Scales scales(block_, 0);
+      scale_ = scales.template scale<kPiece * kSpans / kPieces>(g_);
       shift_ = scale_ * static_cast<float>(256 + P::kOffset) +
-               scales.template min<kPiece * kSpans / kPieces>(g);
+               scales.template min<kPiece * kSpans / kPieces>(g_);
     }
     const Floats scale = scale_;
     const Floats shift = shift_;
@@ -71,6 +74,9 @@ class DecodePacked {
   static constexpr int kGroups = P::kBlockColumns / 32;
   static constexpr std::int64_t kTileBytes = packed_block_bytes<P>() / kGroups;
 
+  const std::byte* block_ = nullptr;  ///< of the tile
+  const std::byte* group_ = nullptr;
+  int g_ = 0;
   Floats scale_ = {};  ///< of the columns of this piece
   Floats shift_ = {};
   std::int64_t fetch_end_ = 0;  ///< tile whose later weights are beyond the stripe
@@ -81,17 +87,21 @@ class DecodePacked {
 struct DecodeFile {
   static constexpr std::int64_t kTiles = kFileColumns / kTileColumns;
   static constexpr int kPieces = 1;
-  float* decoded;  ///< [16, kFileColumns]
+  float* decoded;          ///< [16, kFileColumns]
+  std::int64_t tiles = 0;  ///< of the unit
 
   static void follow(std::int64_t, std::int64_t) {}
 
-  template <int>
-  void piece(const WeightRows& rows, std::int64_t first, std::int64_t tiles,
-             std::uint16_t* out) const {
+  void start(const WeightRows& rows, std::int64_t first, std::int64_t count) {
+    tiles = count;
     for (std::int64_t n = 0; n < kTileRows; ++n) {
       rows.format->panel(rows.first + n * rows.row_bytes + bytes_of(*rows.format, 32 * first),
                          32 * tiles, decoded + n * kFileColumns);
     }
+  }
+
+  template <int>
+  void piece(std::uint16_t* out) const {
     const Ints row_at = Ints{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} *
                         static_cast<std::int32_t>(kFileColumns);
     const Floats nan = broadcast(__builtin_nanf(""));
@@ -124,6 +134,17 @@ class StripeDecoder {
     pieces_per_step_ = (units * Decode::kPieces + steps - 1) / steps;
   }
 
+  /// Whether the next kPieces steps decode a piece each of one tile: step() then knows which.
+  bool is_even() const {
+    return Decode::kPieces == 4 && piece_ == 0 && pieces_per_step_ == 1 && tile_ < stripe_.tiles;
+  }
+  template <int kPiece>
+  [[gnu::always_inline]] void step() {
+    if constexpr (kPiece == 0) start_unit();
+    decode_.template piece<kPiece>(to_);
+    if constexpr (kPiece == Decode::kPieces - 1) next_unit();
+  }
+
   void advance() {
     std::int64_t pieces = pieces_per_step_;
     if (piece_ == 0) {
@@ -137,18 +158,17 @@ class StripeDecoder {
   }
 
  private:
-  template <int kPiece>
-  void piece() {
+  void start_unit() {
     const std::int64_t left = stripe_.tiles - tile_;
     rows_.first = first_[group_];
-    decode_.template piece<kPiece>(rows_, stripe_.first_tile + tile_,
-                                   left < Decode::kTiles ? left : Decode::kTiles,
-                                   out_ + tile_ * kStripeStep + group_ * kTileHalves);
+    decode_.start(rows_, stripe_.first_tile + tile_, left < Decode::kTiles ? left : Decode::kTiles);
+    to_ = out_ + tile_ * kStripeStep + group_ * kTileHalves;
   }
 
-  void next_piece() {
+  [[gnu::noinline]] void next_piece() {
+    if (piece_ == 0) start_unit();
     unrolled<Decode::kPieces>([&](auto number) __attribute__((always_inline)) {
-      if (piece_ == decltype(number)::kValue) piece<decltype(number)::kValue>();
+      if (piece_ == decltype(number)::kValue) decode_.template piece<decltype(number)::kValue>(to_);
     });
     if (++piece_ == Decode::kPieces) {
       piece_ = 0;
@@ -157,9 +177,10 @@ class StripeDecoder {
   }
 
   // Without asking for each piece which one it is.
-  void unit() {
+  [[gnu::noinline]] void unit() {
+    start_unit();
     unrolled<Decode::kPieces>([&](auto number) __attribute__((always_inline)) {
-      piece<decltype(number)::kValue>();
+      decode_.template piece<decltype(number)::kValue>(to_);
     });
     next_unit();
   }
@@ -175,7 +196,8 @@ class StripeDecoder {
   Decode decode_;
   Stripe stripe_ = {};
   const std::byte* first_[2] = {};  ///< of each group
-  std::uint16_t* out_ = nullptr;
+  std::uint16_t* out_ = nullptr;    ///< of the stripe
+  std::uint16_t* to_ = nullptr;     ///< of the unit
   std::int64_t tile_ = 0;
   int group_ = 0;
   int piece_ = 0;

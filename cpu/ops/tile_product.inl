@@ -5,6 +5,7 @@
 #include "cpu/ops/tile_product.hpp"
 #include "cpu/ops/tile_results.inl"
 #include "cpu/ops/tile_stripes.inl"
+#include "cpu/ops/tile_sums.inl"
 #include "cpu/targets/tiles.inl"
 
 #if defined(__AMX_BF16__)
@@ -82,76 +83,26 @@ struct TileWork {
   float* unread;
 };
 
-/// kM x kN tiles of sums over `tiles` times 32 columns.
-struct TileSums {
-  const std::uint16_t* left = nullptr;   ///< a tile per 32 columns
-  std::int64_t left_stride = 0;          ///< halves from 16 rows to the next
-  const std::uint16_t* right = nullptr;  ///< of a stripe
-  std::int64_t tiles = 0;
-  const float* before[2] = {};   ///< of each group of 16 columns, sums so far; null: zero
-  std::int64_t before_row = 0;   ///< floats from row to row: 0 repeats one row, a bias
-  std::int64_t before_left = 0;  ///< floats from 16 rows to the next
-  float* after = nullptr;        ///< [kM][2] tiles
-  float* unread = nullptr;       ///< a tile
+/// Other work, a little after each 32 columns.
+template <class Decode, class WriteRow>
+struct BesideProducts {
+  NextSlab& next_slab;
+  StripeDecoder<Decode>& decoder;
+  SumsWriter<WriteRow>& writer;
+
+  bool is_even() const { return decoder.is_even(); }
+  template <int kPiece>
+  [[gnu::always_inline]] void step() {
+    next_slab.advance();
+    decoder.template step<kPiece>();
+    writer.advance();
+  }
+  void any_step() {
+    next_slab.advance();
+    decoder.advance();
+    writer.advance();
+  }
 };
-
-/// A store of a tile takes 0.3 us more if there was none for half a microsecond, which is 20 steps:
-/// a store that nobody reads every so many steps saves that.
-inline constexpr std::int64_t kStoreSteps = 18;
-
-/// `pause` is called after each 32 columns: other work that runs beside the products.
-template <int kM, int kN, class Pause>
-inline void add_tiles(const TileSums& t, Pause&& pause) {
-  const auto stride = static_cast<std::size_t>(t.before_row) * sizeof(float);
-  if (t.before[0] == nullptr) {
-    _tile_zero(0);
-    if constexpr (kM > 1) _tile_zero(2);
-  } else {
-    _tile_loadd(0, t.before[0], stride);
-    if constexpr (kM > 1) _tile_loadd(2, t.before[0] + t.before_left, stride);
-  }
-  if constexpr (kN > 1) {
-    if (t.before[1] == nullptr) {
-      _tile_zero(1);
-      if constexpr (kM > 1) _tile_zero(3);
-    } else {
-      _tile_loadd(1, t.before[1], stride);
-      if constexpr (kM > 1) _tile_loadd(3, t.before[1] + t.before_left, stride);
-    }
-  }
-  const std::uint16_t* left = t.left;
-  const std::uint16_t* right = t.right;
-  std::int64_t until_store = kStoreSteps;
-  for (std::int64_t k = 0; k < t.tiles; ++k, left += kTileHalves, right += kStripeStep) {
-    _tile_loadd(6, right, 64);
-    _tile_stream_loadd(4, left, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (kN > 1) {
-      _tile_loadd(7, right + kTileHalves, 64);
-      _tile_dpbf16ps(1, 4, 7);
-    }
-    if constexpr (kM > 1) {
-      _tile_stream_loadd(5, left + t.left_stride, 64);
-      _tile_dpbf16ps(2, 5, 6);
-      if constexpr (kN > 1) _tile_dpbf16ps(3, 5, 7);
-    }
-    if (--until_store == 0) {
-      _tile_stored(6, t.unread, 64);
-      until_store = kStoreSteps;
-    }
-    pause();
-  }
-  _tile_stored(0, t.after, 64);
-  if constexpr (kN > 1) _tile_stored(1, t.after + kSumTile, 64);
-  if constexpr (kM > 1) _tile_stored(2, t.after + 2 * kSumTile, 64);
-  if constexpr (kM > 1 && kN > 1) _tile_stored(3, t.after + 3 * kSumTile, 64);
-}
-
-template <class Pause>
-inline void add_tiles(const TileSums& sums, bool two_left, bool two_right, Pause&& pause) {
-  if (two_left) return two_right ? add_tiles<2, 2>(sums, pause) : add_tiles<2, 1>(sums, pause);
-  return two_right ? add_tiles<1, 2>(sums, pause) : add_tiles<1, 1>(sums, pause);
-}
 
 /// The product of one task.
 template <class Decode, class WriteRow>
@@ -165,6 +116,8 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode,
   StripeDecoder<Decode> decoder(stripes, task.weight, decode);
   SumsWriter<WriteRow> writer(write_row);
   NextSlab next_slab(task, stripes, left_tiles);
+  TileSums sums(work.unread);
+  BesideProducts beside{next_slab, decoder, writer};
   decoder.start(stripes[0], work.stripes[0], 1);
   decoder.finish();
   for (std::int64_t s = 0; s < stripes.count; ++s) {
@@ -180,12 +133,11 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode,
       const std::int64_t first_row = pair * 2 * kTileRows;
       const std::int64_t rows =
           task.rows - first_row < 2 * kTileRows ? task.rows - first_row : 2 * kTileRows;
-      TileSums t;
+      TileRun t;
       t.left = task.in + (pair * 2 * stripes.all_tiles + stripe.first_tile) * kTileHalves;
       t.left_stride = stripes.all_tiles * kTileHalves;
       t.right = work.stripes[s % 2];
       t.tiles = stripe.tiles;
-      t.unread = work.unread;
       if (stripe.first_tile == 0) {
         t.before[0] = groups[0].bias;
         t.before[1] = groups[1].bias;
@@ -197,18 +149,14 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode,
       }
       t.after = is_last ? work.finished[pair % 2] : kept;
       next_slab.start(stripe.first_tile + stripe.tiles, block);
-      add_tiles(
-          t, rows > kTileRows, stripe.groups > 1, [&]() __attribute__((always_inline)) {
-            next_slab.advance();
-            decoder.advance();
-            writer.advance();
-          });
+      sums.add(t, rows > kTileRows, stripe.groups > 1, beside);
       writer.finish();
       if (!is_last) continue;
       writer.start(t.after, groups, first_row, task.out_stride, rows, stripe.groups, stripe.tiles);
     }
     decoder.finish();
   }
+  sums.store();
   writer.finish();
   finish_streams();
 }

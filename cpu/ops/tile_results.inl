@@ -1,6 +1,6 @@
 // Finished sums of tile products on their way to memory, little by little, for tile_product.inl.
 #include "cpu/ops/elementwise.inl"
-#include "cpu/ops/tile_stripes.inl"
+#include "cpu/ops/tile_sums.inl"
 
 #ifndef INGOT_CPU_TILE_RESULTS_INL
 #define INGOT_CPU_TILE_RESULTS_INL
@@ -8,8 +8,6 @@
 #if defined(__AMX_BF16__)
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
-
-inline constexpr std::int64_t kSumTile = 256;  // floats
 
 /// Results for a later kernel go past the caches: a store into them would fetch the line first, and
 /// products would wait for it.
@@ -30,9 +28,19 @@ struct PlainRow {
 
 struct GluRow {
   TileGlu glu;
-  // Not inlined: a function of the C library in it would cost every step registers.
-  [[gnu::noinline]] void operator()(const float* sums, float* const (&to)[2], int) const {
-    gated(glu.kind, glu.limit, sums, sums + kSumTile, to[0], kTileRows);
+  // SiLU in place, because a call costs the products a tenth; other kinds by a call, because a
+  // function of the C library in it would cost every step registers.
+  void operator()(const float* sums, float* const (&to)[2], int) const {
+    if (glu.kind == ops::ActivationKind::silu && glu.limit == 0) {
+      store(to[0], silu(load(sums)) * load(sums + kSumTile));
+    } else {
+      other(sums, to[0]);
+    }
+  }
+
+ private:
+  [[gnu::noinline]] void other(const float* sums, float* to) const {
+    gated(glu.kind, glu.limit, sums, sums + kSumTile, to, kTileRows);
   }
 };
 

@@ -1,0 +1,167 @@
+// Sums in AMX tiles: up to 2 x 2 of them, for tile_product.inl.
+#include "cpu/ops/tile_stripes.inl"
+
+#ifndef INGOT_CPU_TILE_SUMS_INL
+#define INGOT_CPU_TILE_SUMS_INL
+
+#if defined(__AMX_BF16__)
+
+namespace ingot::cpu::INGOT_CPU_TARGET {
+
+inline constexpr std::int64_t kSumTile = 256;  // floats
+
+// A tile is part of an instruction: its number must be written out.
+template <int kTile>
+[[gnu::always_inline]] inline void store_tile(float* to) {
+  if constexpr (kTile == 0) _tile_stored(0, to, 64);
+  if constexpr (kTile == 1) _tile_stored(1, to, 64);
+  if constexpr (kTile == 2) _tile_stored(2, to, 64);
+  if constexpr (kTile == 3) _tile_stored(3, to, 64);
+}
+template <int kTile>
+[[gnu::always_inline]] inline void load_tile(const float* from, std::size_t stride) {
+  if constexpr (kTile == 0) _tile_loadd(0, from, stride);
+  if constexpr (kTile == 1) _tile_loadd(1, from, stride);
+  if constexpr (kTile == 2) _tile_loadd(2, from, stride);
+  if constexpr (kTile == 3) _tile_loadd(3, from, stride);
+}
+template <int kTile>
+[[gnu::always_inline]] inline void zero_tile() {
+  if constexpr (kTile == 0) _tile_zero(0);
+  if constexpr (kTile == 1) _tile_zero(1);
+  if constexpr (kTile == 2) _tile_zero(2);
+  if constexpr (kTile == 3) _tile_zero(3);
+}
+
+/// kM x kN tiles of sums over `tiles` times 32 columns.
+struct TileRun {
+  const std::uint16_t* left = nullptr;   ///< a tile per 32 columns
+  std::int64_t left_stride = 0;          ///< halves from 16 rows to the next
+  const std::uint16_t* right = nullptr;  ///< of a stripe
+  std::int64_t tiles = 0;
+  const float* before[2] = {};   ///< of each group of 16 columns, sums so far; null: zero
+  std::int64_t before_row = 0;   ///< floats from row to row: 0 repeats one row, a bias
+  std::int64_t before_left = 0;  ///< floats from 16 rows to the next
+  float* after = nullptr;        ///< [kM][2] tiles
+};
+
+/// A store of a tile takes 0.3 us more if there was none for half a microsecond, which is 20 steps:
+/// a store that nobody reads every so many steps saves that.
+inline constexpr std::int64_t kStoreSteps = 18;
+
+/// Sums of run after run. A tile that is stored right behind its last product holds up the products
+/// that follow, so the sums of a run stay in the tiles until those of the next take their place.
+class TileSums {
+ public:
+  explicit TileSums(float* unread) : unread_(unread) {}
+
+  /// `beside` does other work after each 32 columns: BesideProducts.
+  template <class Beside>
+  void add(const TileRun& run, bool two_left, bool two_right, Beside& beside) {
+    if (two_left != two_left_ || two_right != two_right_) store();
+    two_left_ = two_left;
+    two_right_ = two_right;
+    if (two_left) {
+      two_right ? add<2, 2>(run, beside) : add<2, 1>(run, beside);
+    } else {
+      two_right ? add<1, 2>(run, beside) : add<1, 1>(run, beside);
+    }
+  }
+
+  /// Stores the sums of the last run.
+  void store() {
+    if (after_ == nullptr) return;
+    store_tile<0>(after_);
+    if (two_right_) store_tile<1>(after_ + kSumTile);
+    if (two_left_) store_tile<2>(after_ + 2 * kSumTile);
+    if (two_left_ && two_right_) store_tile<3>(after_ + 3 * kSumTile);
+    after_ = nullptr;
+  }
+
+ private:
+  template <int kTile>
+  [[gnu::always_inline]] void exchange(const TileRun& run) {
+    if (after_ != nullptr) store_tile<kTile>(after_ + kTile * kSumTile);
+    const float* before = run.before[kTile % 2];
+    if (before == nullptr) return zero_tile<kTile>();
+    load_tile<kTile>(before + kTile / 2 * run.before_left,
+                     static_cast<std::size_t>(run.before_row) * sizeof(float));
+  }
+
+  // Operands of the next step are loaded between the products of this one.
+  template <int kM, int kN, class Beside>
+  void add(const TileRun& run, Beside& beside) {
+    const std::uint16_t* left = run.left;
+    const std::uint16_t* right = run.right;
+    std::int64_t until_store = kStoreSteps;
+    const auto step = [&](bool is_first, bool has_more) __attribute__((always_inline)) {
+      if (is_first) {
+        exchange<0>(run);
+        _tile_loadd(6, right, 64);
+        _tile_stream_loadd(4, left, 64);
+      }
+      _tile_dpbf16ps(0, 4, 6);
+      if constexpr (kN > 1) {
+        if (is_first) {
+          _tile_loadd(7, right + kTileHalves, 64);
+          exchange<1>(run);
+        }
+        _tile_dpbf16ps(1, 4, 7);
+      }
+      if constexpr (kM > 1) {
+        if (is_first) {
+          _tile_stream_loadd(5, left + run.left_stride, 64);
+          exchange<2>(run);
+        }
+      }
+      left += kTileHalves;
+      right += kStripeStep;
+      if (has_more) _tile_stream_loadd(4, left, 64);
+      if constexpr (kM > 1) _tile_dpbf16ps(2, 5, 6);
+      if (has_more) _tile_loadd(6, right, 64);
+      if constexpr (kM > 1 && kN > 1) {
+        if (is_first) exchange<3>(run);
+        _tile_dpbf16ps(3, 5, 7);
+      }
+      if (has_more) {
+        if constexpr (kN > 1) _tile_loadd(7, right + kTileHalves, 64);
+        if constexpr (kM > 1) _tile_stream_loadd(5, left + run.left_stride, 64);
+      }
+    };
+    for (std::int64_t k = 0; k < run.tiles;) {
+      if (kM > 1 && kN > 1 && run.tiles - k >= 4 && beside.is_even()) {
+        step(k == 0, true);
+        beside.template step<0>();
+        step(false, true);
+        beside.template step<1>();
+        step(false, true);
+        beside.template step<2>();
+        step(false, k + 4 < run.tiles);
+        beside.template step<3>();
+        k += 4;
+        until_store -= 4;
+      } else {
+        step(k == 0, k + 1 < run.tiles);
+        beside.any_step();
+        ++k;
+        --until_store;
+      }
+      if (until_store <= 0) {
+        _tile_stored(6, unread_, 64);
+        until_store = kStoreSteps;
+      }
+    }
+    after_ = run.after;
+  }
+
+  float* unread_;           ///< a tile
+  float* after_ = nullptr;  ///< where the sums in the tiles belong; null: nowhere
+  bool two_left_ = false;   ///< of the last run
+  bool two_right_ = false;
+};
+
+}  // namespace ingot::cpu::INGOT_CPU_TARGET
+
+#endif  // __AMX_BF16__
+
+#endif  // INGOT_CPU_TILE_SUMS_INL
