@@ -163,8 +163,11 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode,
 
 template <class P>
 inline void multiply_packed_tiles(const TileProduct& task) {
-  if (task.glu.up != nullptr) return multiply_tiles(task, DecodePacked<P>{}, GluRow{task.glu});
-  multiply_tiles(task, DecodePacked<P>{}, PlainRow{!task.reused});
+  const DecodePacked<P> decode;
+  if (task.glu.up == nullptr) return multiply_tiles(task, decode, PlainRow{!task.reused});
+  const bool is_silu = task.glu.kind == ops::ActivationKind::silu && task.glu.limit == 0;
+  is_silu ? multiply_tiles(task, decode, SiluRow{})
+          : multiply_tiles(task, decode, GluRow{task.glu});
 }
 
 /// Without glu.
