@@ -10,6 +10,18 @@
 namespace ingot::cpu {
 namespace {
 
+// What kernels write over what they have read: that memory is in the caches already.
+std::vector<InPlace> written_in_place(const Program& program) {
+  std::vector<InPlace> out;
+  for (const Instruction& instruction : program.instructions) {
+    if (const auto* add = std::get_if<ops::Add>(&instruction)) out.push_back({add->out, add->left});
+    if (const auto* rope = std::get_if<ops::Rope>(&instruction)) {
+      out.push_back({rope->out, rope->in});
+    }
+  }
+  return out;
+}
+
 // Work space is handed out in whole cache lines.
 std::uint64_t floats_of(std::uint64_t bytes) {
   return (bytes + 63) / 64 * 16;
@@ -53,7 +65,7 @@ int thread_count(const CompileOptions& options) {
 ScratchPlan plan_scratch(const Program& program, const CompiledInstructions& instructions,
                          const StepLimits& limits, int threads) {
   ScratchPlan plan;
-  plan.arena = plan_arena(program, limits.tokens, limits.outputs);
+  plan.arena = plan_arena(program, limits.tokens, limits.outputs, written_in_place(program));
   plan.threads = threads;
   for (const auto* list : {&instructions.each, &instructions.fused}) {
     for (const CompiledInstruction& instruction : *list) {

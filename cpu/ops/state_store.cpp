@@ -8,11 +8,12 @@ namespace ingot::cpu {
 namespace {
 
 // A task stores the keys and values of one token. The codec is the one that the reference executor
-// calls, so both caches hold the same bits.
+// calls, or for f16 a faster one with the same results, so both caches hold the same bits.
 class StateStoreKernel final : public Kernel {
  public:
   StateStoreKernel(const ops::StateStore& op, const BuildContext& context)
       : op_(op),
+        store_halves_(context.table.store_halves),
         group_(context.program.state(op.state).group),
         values_in_keys_(context.program.state(op.state).values_in_keys) {}
 
@@ -45,12 +46,19 @@ class StateStoreKernel final : public Kernel {
     return input.sequences[low];
   }
 
-  static void store(const StateRows& pages, const float* rows, std::int64_t row, std::int32_t page,
-                    std::int64_t slot) {
+  void store(const StateRows& pages, const float* rows, std::int64_t row, std::int32_t page,
+             std::int64_t slot) const {
     const float* from = rows + row * pages.kv_head_count * pages.size;
     for (std::int64_t head = 0; head < pages.kv_head_count; ++head, from += pages.size) {
-      encode_state_row(pages.type, {from, static_cast<std::size_t>(pages.size)},
-                       pages.row(page, head, slot));
+      encode(pages, from, pages.row(page, head, slot));
+    }
+  }
+
+  void encode(const StateRows& pages, const float* from, std::byte* out) const {
+    if (pages.type == DType::F16) {
+      store_halves_(from, pages.size, reinterpret_cast<std::uint16_t*>(out));
+    } else {
+      encode_state_row(pages.type, {from, static_cast<std::size_t>(pages.size)}, out);
     }
   }
 
@@ -63,11 +71,11 @@ class StateStoreKernel final : public Kernel {
     float joined[kLongestStateRow];
     std::copy_n(step.value(op_.value) + row * front, front, joined);
     std::copy_n(step.value(op_.key) + row * back, back, joined + front);
-    encode_state_row(pages.type, {joined, static_cast<std::size_t>(pages.size)},
-                     pages.row(page, 0, slot));
+    encode(pages, joined, pages.row(page, 0, slot));
   }
 
   ops::StateStore op_;
+  void (*store_halves_)(const float*, std::int64_t, std::uint16_t*);
   std::int32_t group_;
   bool values_in_keys_;
 };

@@ -48,8 +48,20 @@ std::vector<Lifetime> lifetimes(const Program& program) {
   return lives;
 }
 
-ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t outputs) {
+ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t outputs,
+                     std::span<const InPlace> in_place) {
   const std::vector<Lifetime> lives = lifetimes(program);
+  // The first of the values that share memory stands for them all.
+  std::vector<Lifetime> shared = lives;
+  std::vector<std::size_t> first(lives.size());
+  std::iota(first.begin(), first.end(), std::size_t{0});
+  for (const InPlace& pair : in_place) {
+    const auto out = static_cast<std::size_t>(pair.out.index);
+    const auto in = static_cast<std::size_t>(pair.in.index);
+    if (lives[in].last != lives[out].first) continue;
+    first[out] = first[in];
+    shared[first[in]].last = lives[out].last;
+  }
   std::vector<std::uint64_t> sizes(program.values.size());
   for (std::size_t v = 0; v < sizes.size(); ++v) {
     const Value& value = program.values[v];
@@ -69,11 +81,13 @@ ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t o
   // milliseconds.
   std::vector<Placed> placed;
   for (const std::size_t v : order) {
-    const std::uint64_t offset = lowest_gap(placed, lives[v], sizes[v]);
-    placed.push_back({offset, offset + sizes[v], lives[v]});
+    if (first[v] != v) continue;
+    const std::uint64_t offset = lowest_gap(placed, shared[v], sizes[v]);
+    placed.push_back({offset, offset + sizes[v], shared[v]});
     plan.offsets[v] = offset;
     plan.elements = std::max(plan.elements, offset + sizes[v]);
   }
+  for (std::size_t v = 0; v < first.size(); ++v) plan.offsets[v] = plan.offsets[first[v]];
   return plan;
 }
 

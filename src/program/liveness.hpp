@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "src/program/program.hpp"
@@ -23,7 +24,15 @@ struct ArenaPlan {
   std::uint64_t elements = 0;  ///< size of the arena
 };
 
-/// Places every value of a step with at most `tokens` and `outputs` rows.
-ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t outputs);
+/// `out` may be written where `in` is, by an instruction that reads `in`: they have one shape.
+struct InPlace {
+  ValueId out;
+  ValueId in;
+};
+
+/// Places every value of a step with at most `tokens` and `outputs` rows. `in_place`, in the order
+/// of the program: pairs that share memory where the instruction is the last that reads `in`.
+ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t outputs,
+                     std::span<const InPlace> in_place = {});
 
 }  // namespace ingot

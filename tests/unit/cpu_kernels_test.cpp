@@ -292,15 +292,6 @@ TEST_P(CpuKernels, ElementwiseLoopsStayInTheirRange) {
   }
 }
 
-TEST_P(CpuKernels, RopeStaysInItsHeads) {
-  for (const auto layout : {ops::RopeLayout::norm, ops::RopeLayout::neox}) {
-    const auto x = random_floats(3 * 20);
-    const auto angles = random_floats(10);
-    Guarded<float> out(3 * 20);
-    table().rope({x.data(), out.data(), 3, 20, 10, 6, layout, angles.data()});
-  }
-}
-
 // Few queries and many, f32 and, on tiles, f16.
 TEST_P(CpuKernels, AttentionStaysInItsHeadsAndWorkSpace) {
   for (const std::int64_t size : {5, 32, 80, 96}) {

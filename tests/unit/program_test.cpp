@@ -76,6 +76,45 @@ TEST(Liveness, ValuesThatLiveTogetherNeverShareMemory) {
   EXPECT_LT(plan.elements, sum / 2) << "nothing was shared";
 }
 
+// The residual stream of all layers is one piece of memory where Add writes in place; what is read
+// once more later keeps its own.
+TEST(Liveness, ValuesWrittenInPlaceShareMemoryWithWhatTheyReplace) {
+  const Small small;
+  const auto lives = lifetimes(small.program);
+  std::vector<InPlace> in_place;
+  for (const Instruction& instruction : small.program.instructions) {
+    const Operands used = operands(instruction);
+    if (name_of(instruction) == "add") in_place.push_back({used.writes[0], used.reads[0]});
+    // The norm's input is read by Add as well.
+    if (name_of(instruction) == "norm") in_place.push_back({used.writes[0], used.reads[0]});
+  }
+  const ArenaPlan apart = plan_arena(small.program, 9, 3);
+  const ArenaPlan plan = plan_arena(small.program, 9, 3, in_place);
+  EXPECT_LE(plan.elements, apart.elements);
+  const auto at = [](ValueId id) { return static_cast<std::size_t>(id.index); };
+  int shared = 0;
+  for (const InPlace& pair : in_place) {
+    if (lives[at(pair.in)].last != lives[at(pair.out)].first) continue;
+    EXPECT_EQ(plan.offsets[at(pair.in)], plan.offsets[at(pair.out)]);
+    ++shared;
+  }
+  EXPECT_GT(shared, 1);
+  // Values that live together share memory only at the instruction that replaces one by the other.
+  for (std::size_t a = 0; a < lives.size(); ++a) {
+    for (std::size_t b = 0; b < lives.size(); ++b) {
+      if (a == b || lives[a].first > lives[b].first || lives[b].first >= lives[a].last) continue;
+      const auto size = [&](std::size_t v) {
+        const Value& value = small.program.values[v];
+        const auto rows = count_rows(value.rows, 9, 3, small.program.experts_used);
+        return static_cast<std::uint64_t>(rows * value.columns);
+      };
+      EXPECT_TRUE(plan.offsets[a] + size(a) <= plan.offsets[b] ||
+                  plan.offsets[b] + size(b) <= plan.offsets[a])
+          << small.program.values[a].name << " and " << small.program.values[b].name;
+    }
+  }
+}
+
 TEST(Cost, IsTheArithmeticOfTheWeightsUsed) {
   const Small small;
   StepShape shape;
