@@ -44,33 +44,41 @@ class DecodePacked {
   [[gnu::always_inline]] void piece(std::uint16_t* out) {
     constexpr int kSpans = 32 / P::kScaleSpan;
     constexpr int kQuads = 8 / kPieces;  // of columns
-    // A code below a power of two's last mantissa bits is the float 256 + code, without a
-    // conversion.
-    constexpr std::int32_t kMantissa = 0xff << 15;
-    constexpr std::int32_t kExponent = 0x43800000;
     const std::byte* const group = group_;
     if constexpr (kPiece % (kPieces / kSpans) == 0) {
       const typename P::Scales scales(block_, 0);
       scale_ = scales.template scale<kPiece * kSpans / kPieces>(g_);
-      shift_ = scale_ * static_cast<float>(256 + P::kOffset) +
-               scales.template min<kPiece * kSpans / kPieces>(g_);
+      shift_ = scale_ * (kBase + P::kOffset) + scales.template min<kPiece * kSpans / kPieces>(g_);
     }
     const Floats scale = scale_;
     const Floats shift = shift_;
     unrolled<kQuads>([&](auto number) __attribute__((always_inline)) {
       constexpr int j = kPiece * kQuads + decltype(number)::kValue;
       const auto codes = (Ints)P::template code<j>(group, 0);
-      const auto weight = [&](Ints placed) __attribute__((always_inline)) {
-        return (Floats)((placed & kMantissa) | kExponent) * scale - shift;
+      const auto weight = [&](Floats placed) __attribute__((always_inline)) {
+        return placed * scale - shift;
       };
-      const Ints pair0 = pair_bf16(weight(codes << 15), weight(codes >> 1));
-      const Ints pair1 = pair_bf16(weight(codes << 7), weight(codes >> 9));
+      const Ints pair0 = pair_bf16(weight(placed<0>(codes)), weight(placed<2>(codes)));
+      const Ints pair1 = pair_bf16(weight(placed<1>(codes)), weight(placed<3>(codes)));
       __builtin_memcpy(out + 2 * j * 32, &pair0, sizeof pair0);
       __builtin_memcpy(out + (2 * j + 1) * 32, &pair1, sizeof pair1);
     });
   }
 
  private:
+  // A code in the mantissa of a power of two is the float kBase + code, without a conversion: codes
+  // of seven bits fit its first byte.
+  static constexpr int kByte = P::kOffset < 64 ? 2 : 1;
+  static constexpr float kBase = kByte == 2 ? 128 : 32768;
+
+  /// kBase + byte kFrom of each lane.
+  template <int kFrom>
+  [[gnu::always_inline]] static Floats placed(Ints codes) {
+    const auto base = (Ints)broadcast(kBase);
+    if constexpr (kFrom == kByte) return (Floats)((codes & 0xff << 8 * kByte) | base);
+    return (Floats)with_bytes<1 << kByte>(base, codes, kFrom << 8 * kByte);
+  }
+
   static constexpr int kGroups = P::kBlockColumns / 32;
   static constexpr std::int64_t kTileBytes = packed_block_bytes<P>() / kGroups;
 

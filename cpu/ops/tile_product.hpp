@@ -18,10 +18,11 @@ inline constexpr std::int64_t kTileActivationRows = 256;
 inline constexpr std::int64_t kStripeRows = 32;
 
 /// Columns of a stripe, at most: a slab. As bf16 a stripe of 512 is 32 KiB, which the first-level
-/// cache keeps for many rows; for few it is not worth that sums leave the tiles.
-inline constexpr std::int64_t kMostSlabColumns = 2048;
+/// cache keeps for many rows. Few rows use a stripe seldom: there it keeps two of 256, so that what
+/// is decoded stays there until it is used.
+inline constexpr std::int64_t kMostSlabColumns = 512;
 constexpr std::int64_t slab_columns(std::int64_t rows) {
-  return rows > 192 ? 512 : kMostSlabColumns;
+  return rows > 192 ? kMostSlabColumns : 256;
 }
 
 /// Columns that a format in the file's order decodes at a time.

@@ -81,6 +81,7 @@ class TileSums {
  private:
   template <int kTile>
   [[gnu::always_inline]] void exchange(const TileRun& run) {
+    if (continues_) return;
     if (after_ != nullptr) store_tile<kTile>(after_ + kTile * kSumTile);
     const float* before = run.before[kTile % 2];
     if (before == nullptr) return zero_tile<kTile>();
@@ -93,7 +94,9 @@ class TileSums {
   void add(const TileRun& run, Beside& beside) {
     const std::uint16_t* left = run.left;
     const std::uint16_t* right = run.right;
-    std::int64_t until_store = kStoreSteps;
+    // One pair of rows after the other: the sums stay.
+    continues_ = after_ != nullptr && after_ == run.before[0];
+    if (!continues_) until_store_ = kStoreSteps;
     const auto step = [&](bool is_first, bool has_more) __attribute__((always_inline)) {
       if (is_first) {
         exchange<0>(run);
@@ -139,16 +142,16 @@ class TileSums {
         step(false, k + 4 < run.tiles);
         beside.template step<3>();
         k += 4;
-        until_store -= 4;
+        until_store_ -= 4;
       } else {
         step(k == 0, k + 1 < run.tiles);
         beside.any_step();
         ++k;
-        --until_store;
+        --until_store_;
       }
-      if (until_store <= 0) {
+      if (until_store_ <= 0) {
         _tile_stored(6, unread_, 64);
-        until_store = kStoreSteps;
+        until_store_ = kStoreSteps;
       }
     }
     after_ = run.after;
@@ -156,7 +159,9 @@ class TileSums {
 
   float* unread_;           ///< a tile
   float* after_ = nullptr;  ///< where the sums in the tiles belong; null: nowhere
-  bool two_left_ = false;   ///< of the last run
+  bool continues_ = false;  ///< the run adds to the sums in the tiles
+  std::int64_t until_store_ = kStoreSteps;
+  bool two_left_ = false;  ///< of the last run
   bool two_right_ = false;
 };
 

@@ -45,12 +45,19 @@ inline void store_bf16(std::uint16_t* to, Floats low, Floats high) {
   __builtin_memcpy(to, &rounded, sizeof rounded);
 }
 
+/// `to`, of which byte n of each lane comes from the same lane of `from`, from where byte n of
+/// `which` says, if bit n of kBytes is set. One operation.
+template <unsigned kBytes>
+inline Ints with_bytes(Ints to, Ints from, std::int32_t which) {
+  const Ints lane = Ints{0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12} * 0x01010101;
+  return (Ints)_mm512_mask_shuffle_epi8((__m512i)to, kBytes * 0x1111111111111111U, (__m512i)from,
+                                        (__m512i)(lane + which));
+}
+
 /// Lane i: bf16(low[i]) in the low half, bf16(high[i]) in the high one, rounded to nearest, ties
 /// away from zero. NaN must be the common one.
 inline Ints pair_bf16(Floats low, Floats high) {
-  const Ints l = (Ints)((__m512i)_mm512_srli_epi32((__m512i)((Ints)low + 0x8000), 16));
-  const Ints h = (Ints)high + 0x8000;
-  return (Ints)_mm512_mask_blend_epi16(0xaaaaaaaaU, (__m512i)l, (__m512i)h);
+  return with_bytes<0b0011>((Ints)high + 0x8000, (Ints)low + 0x8000, 0x0302);
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET
