@@ -56,7 +56,8 @@ class DecodePacked {
       constexpr int j = kPiece * kQuads + decltype(number)::kValue;
       const auto codes = (Ints)P::template code<j>(group, 0);
       const auto weight = [&](Floats placed) __attribute__((always_inline)) {
-        return placed * scale - shift;
+        if constexpr (kIsExact) return placed * scale - shift;
+        return (placed - (kBase + P::kOffset)) * scale;
       };
       const Ints pair0 = pair_bf16(weight(placed<0>(codes)), weight(placed<2>(codes)));
       const Ints pair1 = pair_bf16(weight(placed<1>(codes)), weight(placed<3>(codes)));
@@ -70,6 +71,10 @@ class DecodePacked {
   // of seven bits fit its first byte.
   static constexpr int kByte = P::kOffset < 64 ? 2 : 1;
   static constexpr float kBase = kByte == 2 ? 128 : 32768;
+  // Whether kBase times a scale is: f16 times a K-quant's factor, 17 bits, times 32768 + 127 is
+  // not.
+  static constexpr bool kIsExact = kByte == 2 || P::kBlockColumns == 32;
+  static_assert(kIsExact || !P::kHasMin);
 
   /// kBase + byte kFrom of each lane.
   template <int kFrom>
