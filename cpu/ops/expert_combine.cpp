@@ -14,11 +14,12 @@ class ExpertCombineKernel final : public Kernel {
  public:
   ExpertCombineKernel(const ops::ExpertCombine& op, const BuildContext& context)
       : op_(op),
+        tokens_(context.program.value(op.routing.weights).rows),
         used_(context.program.value(op.routing.weights).columns),
         columns_(context.program.value(op.in).columns) {}
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
-    return step.input.rows(Rows::tokens) * divide_up(columns_, kColumnsPerTask);
+    return step.input.rows(tokens_) * divide_up(columns_, kColumnsPerTask);
   }
 
   // Bound by reading the rows once: the compiler's own vectors are enough.
@@ -27,7 +28,7 @@ class ExpertCombineKernel final : public Kernel {
     const std::int64_t token = task / chunks;
     const std::int64_t first = task % chunks * kColumnsPerTask;
     const std::int64_t count = std::min(kColumnsPerTask, columns_ - first);
-    const std::int64_t rows = step.input.rows(Rows::assignments);
+    const std::int64_t rows = step.input.rows(assignments_of(tokens_));
     const float* weights = step.value(op_.routing.weights) + token * used_;
     const float* places = step.value(op_.routing.places) + token * used_;
     float* out = step.value(op_.out) + token * columns_ + first;
@@ -44,6 +45,7 @@ class ExpertCombineKernel final : public Kernel {
 
  private:
   ops::ExpertCombine op_;
+  Rows tokens_;
   std::int64_t used_;
   std::int64_t columns_;
 };

@@ -14,14 +14,14 @@ class IndexKernel final : public Kernel {
   explicit IndexKernel(const Experts& experts) : experts_(experts) {}
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
-    return experts_.per_token() && step.input.rows(Rows::assignments) > 0 ? 1 : 0;
+    return experts_.per_token() && step.input.rows(experts_.assignments) > 0 ? 1 : 0;
   }
 
   void run(const StepContext& step, float*, std::int64_t) const noexcept override {
-    const std::int64_t rows = step.input.rows(Rows::tokens);
+    const std::int64_t rows = step.input.rows(experts_.rows);
     const float* tokens = step.value(experts_.tokens);
     std::int32_t* out = experts_.token_rows(step);
-    for (std::int64_t r = 0; r < step.input.rows(Rows::assignments); ++r) {
+    for (std::int64_t r = 0; r < step.input.rows(experts_.assignments); ++r) {
       out[r] = static_cast<std::int32_t>(ops::safe_index(tokens[r], rows));
     }
   }
@@ -37,10 +37,10 @@ class PrepareKernel final : public Kernel {
   explicit PrepareKernel(const Experts& experts) : experts_(experts) {}
 
   WorkSpace work_space(const StepLimits& limits) const override {
-    const std::int64_t assignments = limits.tokens * experts_.used;
-    const std::int64_t rows =
-        count_rows(experts_.rows, limits.tokens, limits.outputs, experts_.used);
-    const ExpertLayout layout(experts_, rows, assignments);
+    const auto most = [&](Rows kind) {
+      return count_rows(kind, limits.tokens, limits.outputs, experts_.used);
+    };
+    const ExpertLayout layout(experts_, most(experts_.rows), most(experts_.assignments));
     return {static_cast<std::uint64_t>(layout.end) * sizeof(float), 0};
   }
 
@@ -73,8 +73,8 @@ class PrepareKernel final : public Kernel {
   }
 
   // A token uses an expert at most once, so few tokens are few rows of each.
-  static bool may_have_many(const StepContext& step) {
-    return step.input.rows(Rows::tokens) > kFewRows;
+  bool may_have_many(const StepContext& step) const {
+    return step.input.rows(experts_.assignments) > kFewRows * experts_.used;
   }
   bool makes_tiles(const StepContext& step) const {
     return experts_.many == Path::tiles && may_have_many(step);

@@ -8,6 +8,7 @@ Experts::Experts(const ops::ExpertMatMul& op, const BuildContext& context)
       tokens(op.routing.tokens),
       offsets(op.routing.offsets),
       rows(context.program.value(op.in).rows),
+      assignments(context.program.value(op.routing.tokens).rows),
       columns(context.program.value(op.in).columns),
       count(context.program.value(op.routing.offsets).columns - 1),
       used(context.program.experts_used) {

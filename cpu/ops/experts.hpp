@@ -27,7 +27,8 @@ struct Experts {
   ValueId in;
   ValueId tokens;
   ValueId offsets;
-  Rows rows = Rows::tokens;  ///< of the input
+  Rows rows = Rows::tokens;              ///< of the input
+  Rows assignments = Rows::assignments;  ///< of the output
   std::int64_t columns = 0;
   std::int64_t count = 0;
   std::int64_t used = 0;  ///< per token
@@ -37,14 +38,14 @@ struct Experts {
 
   Experts(const ops::ExpertMatMul& op, const BuildContext& context);
 
-  bool per_token() const { return rows == Rows::tokens; }
+  bool per_token() const { return rows != assignments; }
 
   /// Whether panels want activations in another order than few rows do.
   bool has_own_panels() const { return many == Path::panels && table->splits_activations; }
 
   /// Experts that a step can touch at most.
   std::int64_t most_touched(const StepContext& step) const {
-    return std::min(count, step.input.rows(Rows::assignments));
+    return std::min(count, step.input.rows(assignments));
   }
 
   /// The `index`-th expert that has rows, or `count` if there are fewer. Scanning a few hundred
@@ -53,7 +54,7 @@ struct Experts {
 
   /// Of an expert, in grouped order.
   Range rows_of(const StepContext& step, std::int64_t expert) const {
-    return ops::expert_rows(step.value(offsets), expert, step.input.rows(Rows::assignments));
+    return ops::expert_rows(step.value(offsets), expert, step.input.rows(assignments));
   }
 
   /// Per row in grouped order, the row of the input; first in the shared work space.
@@ -69,7 +70,8 @@ struct Experts {
 struct ExpertLayout {
   ExpertLayout(const Experts& experts, std::int64_t rows, std::int64_t assignments);
   ExpertLayout(const Experts& experts, const StepContext& step)
-      : ExpertLayout(experts, step.input.rows(experts.rows), step.input.rows(Rows::assignments)) {}
+      : ExpertLayout(experts, step.input.rows(experts.rows), step.input.rows(experts.assignments)) {
+  }
 
   /// Tiles of the `rank`-th expert with rows, whose first row in grouped order is `begin`: each
   /// expert before it may have filled up its last pair of tiles.

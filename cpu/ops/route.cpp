@@ -38,6 +38,7 @@ class ChooseKernel final : public Kernel {
  public:
   ChooseKernel(const ops::Route& op, const BuildContext& context)
       : op_(op),
+        tokens_(context.program.value(op.logits).rows),
         experts_(context.program.value(op.logits).columns),
         bias_(op.selection_bias ? context.vector(*op.selection_bias) : nullptr) {}
 
@@ -47,7 +48,7 @@ class ChooseKernel final : public Kernel {
   }
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
-    return step.input.rows(Rows::tokens);
+    return step.input.rows(tokens_);
   }
 
   void run(const StepContext& step, float* space, std::int64_t task) const noexcept override {
@@ -123,6 +124,7 @@ class ChooseKernel final : public Kernel {
   }
 
   ops::Route op_;
+  Rows tokens_;
   std::int64_t experts_;
   const float* bias_;
 };
@@ -131,7 +133,9 @@ class ChooseKernel final : public Kernel {
 class GroupKernel final : public Kernel {
  public:
   GroupKernel(const ops::Route& op, const BuildContext& context)
-      : op_(op), experts_(context.program.value(op.logits).columns) {}
+      : op_(op),
+        tokens_(context.program.value(op.logits).rows),
+        experts_(context.program.value(op.logits).columns) {}
 
   WorkSpace work_space(const StepLimits&) const override {
     return {0, static_cast<std::uint64_t>(experts_) * sizeof(std::int32_t)};
@@ -140,7 +144,7 @@ class GroupKernel final : public Kernel {
   std::int64_t task_count(const StepContext&) const noexcept override { return 1; }
 
   void run(const StepContext& step, float* space, std::int64_t) const noexcept override {
-    const std::int64_t tokens = step.input.rows(Rows::tokens);
+    const std::int64_t tokens = step.input.rows(tokens_);
     const float* experts = step.value(op_.out.experts);
     float* offsets = step.value(op_.out.offsets);
     auto* next = reinterpret_cast<std::int32_t*>(space);
@@ -162,6 +166,7 @@ class GroupKernel final : public Kernel {
 
  private:
   ops::Route op_;
+  Rows tokens_;
   std::int64_t experts_;
 };
 

@@ -215,6 +215,17 @@ std::string layer_name(std::int64_t layer, std::string_view name) {
   return "blk." + std::to_string(layer) + "." + std::string(name);
 }
 
+ValueId last_layer_rows(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer,
+                        std::string_view name, ValueId x) {
+  return layer + 1 < spec.layer_count ? x : b.select_rows(layer_name(layer, name), x);
+}
+
+ValueId attention_residual(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
+                           ValueId mixed) {
+  return b.add(layer_name(layer, "attention_residual"),
+               last_layer_rows(b, spec, layer, "outputs", x), mixed);
+}
+
 ValueId norm(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, const std::string& base,
              ValueId x) {
   const WeightOperand weight = b.vector(base + ".weight", spec.hidden_size);
@@ -261,8 +272,9 @@ ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t la
       traits.scale > 0 ? traits.scale : 1.0 / std::sqrt(static_cast<double>(spec.key_size));
   std::optional<WeightOperand> sinks;
   if (traits.sinks) sinks = b.vector(name("attn_sinks.weight"), spec.head_count);
-  const ValueId mixed =
-      b.attention(name("attention"), query, state, spec.head_count, scale, traits.window, sinks);
+  const ValueId mixed = last_layer_rows(
+      b, spec, layer, "attention_outputs",
+      b.attention(name("attention"), query, state, spec.head_count, scale, traits.window, sinks));
   return b.matmul(name("attention_out"), mixed,
                   b.linear(name("attn_output"), spec.hidden_size, spec.head_count * spec.value_size,
                            traits.output_bias));
@@ -284,7 +296,7 @@ ValueId gated_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64_
 }
 
 ValueId output_head(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, ValueId x) {
-  const ValueId normed = norm(b, spec, kind, "output_norm", b.select_rows("output_rows", x));
+  const ValueId normed = norm(b, spec, kind, "output_norm", x);
   const bool tied = !b.has_tensor("output.weight");
   Linear head;
   head.weight = b.matrix(tied ? "token_embd.weight" : "output.weight", spec.vocabulary_size,

@@ -62,8 +62,17 @@ struct AttentionTraits {
   bool sinks = false;       ///< attn_sinks: one more logit per head
 };
 
-/// Causal self-attention: q, k, v = W x; normalise and rotate q, k; store k, v; attend; project
-/// back to hidden size.
+/// From the last layer's attention on nothing looks at another row, so only the rows whose logits
+/// are asked for go on (SelectRows, a value of layer `layer` named `name`). Other layers: x itself.
+ValueId last_layer_rows(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer,
+                        std::string_view name, ValueId x);
+
+/// x + mixed, where `mixed` comes from last_layer_rows.
+ValueId attention_residual(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
+                           ValueId mixed);
+
+/// Causal self-attention: q, k, v = W x; normalise and rotate q, k; store k, v; attend; keep
+/// last_layer_rows; project back to hidden size.
 ValueId self_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
                        const AttentionTraits& traits);
 
@@ -86,7 +95,7 @@ inline ValueId gated_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std:
 ValueId norm(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, const std::string& base,
              ValueId x);
 
-/// Final norm over the rows that want logits and the output head, which is the embedding table
+/// Final norm and the output head, which is the embedding table
 /// itself when the file has no output.weight.
 ValueId output_head(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, ValueId x);
 

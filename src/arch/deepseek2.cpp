@@ -123,8 +123,10 @@ ValueId latent_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t 
   op.turned_size = spec.rotary_size;
   op.value_size = spec.value_size;
   op.scale = traits.scale;
+  const ValueId mixed = last_layer_rows(b, spec, layer, "attention_outputs",
+                                        b.latent_attention(name("attention"), op));
   return b.matmul(
-      name("attention_out"), b.latent_attention(name("attention"), op),
+      name("attention_out"), mixed,
       b.linear(name("attn_output"), spec.hidden_size, heads * spec.value_size, Bias::none));
 }
 
@@ -163,8 +165,8 @@ Program build_deepseek2(const ModelSpec& spec, const GgufFile& file, ProgramBuil
                            b.matrix("token_embd.weight", spec.vocabulary_size, spec.hidden_size));
   for (std::int64_t layer = 0; layer < spec.layer_count; ++layer) {
     const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
-    x = b.add(
-        name("attention_residual"), x,
+    x = attention_residual(
+        b, spec, layer, x,
         latent_attention(b, spec, layer, norm(b, spec, kRms, name("attn_norm"), x), attention));
     const ValueId normed = norm(b, spec, kRms, name("ffn_norm"), x);
     x = b.add(name("ffn_residual"), x,

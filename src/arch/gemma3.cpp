@@ -87,8 +87,8 @@ Program build_gemma3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder
     const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
     const ValueId mixed = self_attention(b, spec, layer, norm(b, spec, kRms, name("attn_norm"), x),
                                          windowed[static_cast<std::size_t>(layer)] ? local : full);
-    x = b.add(name("attention_residual"), x,
-              norm(b, spec, kRms, name("post_attention_norm"), mixed));
+    x = attention_residual(b, spec, layer, x,
+                           norm(b, spec, kRms, name("post_attention_norm"), mixed));
     const ValueId fed =
         gated_feed_forward(b, spec, layer, norm(b, spec, kRms, name("ffn_norm"), x), feed_forward);
     x = b.add(name("ffn_residual"), x, norm(b, spec, kRms, name("post_ffw_norm"), fed));

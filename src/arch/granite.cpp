@@ -52,7 +52,7 @@ Program build_granite(const ModelSpec& spec, const GgufFile& file, ProgramBuilde
     const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
     const ValueId mixed =
         self_attention(b, spec, layer, norm(b, spec, kRms, name("attn_norm"), x), traits);
-    x = b.add(name("attention_residual"), x, b.scale(name("attention_scaled"), mixed, residual));
+    x = attention_residual(b, spec, layer, x, b.scale(name("attention_scaled"), mixed, residual));
     const ValueId fed = gated_feed_forward(b, spec, layer, norm(b, spec, kRms, name("ffn_norm"), x),
                                            Bias::optional);
     x = b.add(name("ffn_residual"), x, b.scale(name("ffn_scaled"), fed, residual));

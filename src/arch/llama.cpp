@@ -27,8 +27,9 @@ Program build_llama_with(const ModelSpec& spec, const GgufFile& file, ProgramBui
     const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
     AttentionTraits traits = attention(layer);
     traits.rope_table = table;
-    x = b.add(name("attention_residual"), x,
-              self_attention(b, spec, layer, norm(b, spec, kRms, name("attn_norm"), x), traits));
+    x = attention_residual(
+        b, spec, layer, x,
+        self_attention(b, spec, layer, norm(b, spec, kRms, name("attn_norm"), x), traits));
     x = b.add(name("ffn_residual"), x,
               feed_forward(b, layer, norm(b, spec, kRms, name(feed_forward_norm), x)));
   }

@@ -37,8 +37,8 @@ Program build_olmo2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder 
     const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
     const bool sees_all = layer % kPeriod == kPeriod - 1;
     const ValueId mixed = self_attention(b, spec, layer, x, sees_all ? full : local);
-    x = b.add(name("attention_residual"), x,
-              norm(b, spec, kRms, name("post_attention_norm"), mixed));
+    x = attention_residual(b, spec, layer, x,
+                           norm(b, spec, kRms, name("post_attention_norm"), mixed));
     const ValueId fed = gated_feed_forward(b, spec, layer, x, Bias::none);
     x = b.add(name("ffn_residual"), x, norm(b, spec, kRms, name("post_ffw_norm"), fed));
   }

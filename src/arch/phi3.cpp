@@ -60,8 +60,9 @@ Program build_phi3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder b
                            b.matrix("token_embd.weight", spec.vocabulary_size, spec.hidden_size));
   for (std::int64_t layer = 0; layer < spec.layer_count; ++layer) {
     const auto name = [layer](std::string_view part) { return layer_name(layer, part); };
-    x = b.add(name("attention_residual"), x,
-              self_attention(b, spec, layer, norm(b, spec, kRms, name("attn_norm"), x), traits));
+    x = attention_residual(
+        b, spec, layer, x,
+        self_attention(b, spec, layer, norm(b, spec, kRms, name("attn_norm"), x), traits));
     x = b.add(
         name("ffn_residual"), x,
         gated_feed_forward(b, spec, layer, norm(b, spec, kRms, name("ffn_norm"), x), feed_forward));

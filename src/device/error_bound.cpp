@@ -210,7 +210,7 @@ std::vector<double> ErrorBound::bound(const ops::ExpertMatMul& op, ValueId out) 
   const RecordedValue& in = value(op.in);
   const RecordedValue& tokens = value(op.routing.tokens);
   const RecordedValue& offsets = value(op.routing.offsets);
-  const bool per_token = program_.value(op.in).rows == Rows::tokens;
+  const bool per_token = ops::is_per_token(op, program_);
   std::vector<double> bounds = scaled_norms(out, 2 * kUnit);
   for (std::int64_t e = 0; e + 1 < offsets.columns; ++e) {
     const Range rows = ops::expert_rows(offsets.data.data(), e, tokens.rows);

@@ -16,11 +16,12 @@ void check(const ExpertCombine& op, const Program& program) {
   const Value& out = program.value(op.out);
   const Value& weights = program.value(op.routing.weights);
   require_same_shape(op, program, op.routing.weights, op.routing.places);
-  require(op, weights.rows == Rows::tokens && weights.columns == program.experts_used, weights.name,
-          " should be [tokens, ", program.experts_used, "]");
-  require(op, in.rows == Rows::assignments, in.name, " should have a row per assignment");
-  require(op, out.rows == Rows::tokens && out.columns == in.columns, out.name,
-          " should be [tokens, ", in.columns, "]");
+  require(op, weights.columns == program.experts_used, weights.name, " should have ",
+          program.experts_used, " columns");
+  require(op, in.rows == assignments_of(weights.rows), in.name,
+          " should have a row per assignment");
+  require(op, out.rows == weights.rows && out.columns == in.columns, out.name,
+          " should have the rows of ", weights.name, " and ", in.columns, " columns");
 }
 
 Cost cost(const ExpertCombine& op, const Program& program, const StepShape& shape) {

@@ -7,6 +7,10 @@
 
 namespace ingot::ops {
 
+bool is_per_token(const ExpertMatMul& op, const Program& program) {
+  return program.value(op.in).rows == program.value(op.routing.weights).rows;
+}
+
 Operands operands(const ExpertMatMul& op) {
   Operands used;
   used.reads = {op.in, op.routing.tokens, op.routing.offsets};
@@ -22,10 +26,12 @@ void check(const ExpertMatMul& op, const Program& program) {
   require(op, !op.parts.empty(), "has no weight");
   const Value& in = program.value(op.in);
   const std::int64_t experts = program.value(op.routing.offsets).columns - 1;
-  require(op, in.rows == Rows::tokens || in.rows == Rows::assignments, in.name,
-          " should have a row per token or assignment");
+  const Rows token_rows = program.value(op.routing.weights).rows;
+  const Rows assignments = assignments_of(token_rows);
+  require(op, in.rows == token_rows || in.rows == assignments, in.name,
+          " should have a row per token that is routed, or per assignment");
   require(op,
-          program.value(op.routing.tokens).rows == Rows::assignments &&
+          program.value(op.routing.tokens).rows == assignments &&
               program.value(op.routing.tokens).columns == 1 &&
               program.value(op.routing.offsets).rows == Rows::once,
           "is not routed by a Route");
@@ -36,7 +42,7 @@ void check(const ExpertMatMul& op, const Program& program) {
             " columns, ", in.name, " has ", in.columns);
     require(op, part.weight.experts.size() == experts, name, " has ", part.weight.experts.size(),
             " experts, the routing ", experts);
-    require(op, out.rows == Rows::assignments && out.columns == part.weight.rows.size(), out.name,
+    require(op, out.rows == assignments && out.columns == part.weight.rows.size(), out.name,
             " should be [assignments, ", part.weight.rows.size(), "]");
     if (!part.bias) continue;
     const Tensor& bias = program.tensor(part.bias->tensor);
@@ -50,7 +56,7 @@ void check(const ExpertMatMul& op, const Program& program) {
 
 Cost cost(const ExpertMatMul& op, const Program& program, const StepShape& shape) {
   Cost sum = traffic(operands(op), program, shape);
-  const std::int64_t assignments = rows(program, shape, Rows::assignments);
+  const std::int64_t assignments = rows(program, shape, program.value(op.routing.tokens).rows);
   const std::int64_t experts = program.value(op.routing.offsets).columns - 1;
   for (const ExpertMatMul::Part& part : op.parts) {
     sum.flops +=
@@ -68,7 +74,7 @@ void reference(const ExpertMatMul& op, ReferenceStep& step) {
   const Matrix in = step.value(op.in);
   const Matrix tokens = step.value(op.routing.tokens);
   const Matrix offsets = step.value(op.routing.offsets);
-  const bool per_token = step.program().value(op.in).rows == Rows::tokens;
+  const bool per_token = is_per_token(op, step.program());
   std::vector<double> gathered;
   for (std::int64_t e = 0; e + 1 < offsets.columns; ++e) {
     const Range rows = expert_rows(offsets.data, e, tokens.rows);

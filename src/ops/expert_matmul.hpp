@@ -20,6 +20,9 @@ struct ExpertMatMul {
   std::vector<Part> parts;
 };
 
+/// Whether the input has a row per token instead of one per assignment.
+bool is_per_token(const ExpertMatMul& op, const Program& program);
+
 Operands operands(const ExpertMatMul& op);
 void check(const ExpertMatMul& op, const Program& program);
 Cost cost(const ExpertMatMul& op, const Program& program, const StepShape& shape);

@@ -90,7 +90,8 @@ Operands operands(const Route& op) {
 void check(const Route& op, const Program& program) {
   const Value& logits = program.value(op.logits);
   const std::int64_t experts = logits.columns;
-  require(op, logits.rows == Rows::tokens, logits.name, " should have a row per token");
+  require(op, logits.rows == Rows::tokens || logits.rows == Rows::outputs, logits.name,
+          " should have a row per token or output");
   require(op, op.used >= 1 && op.used == program.experts_used, "chooses ", op.used,
           " experts in a program of ", program.experts_used);
   require(op, op.used <= kMostUsed, "chooses ", op.used, " experts; at most ", kMostUsed);
@@ -106,10 +107,10 @@ void check(const Route& op, const Program& program) {
     const Value& value = program.value(id);
     require(op, value.rows == rows && value.columns == columns, value.name, " has a wrong shape");
   };
-  require_shape(op.out.experts, Rows::tokens, op.used);
-  require_shape(op.out.weights, Rows::tokens, op.used);
-  require_shape(op.out.places, Rows::tokens, op.used);
-  require_shape(op.out.tokens, Rows::assignments, 1);
+  require_shape(op.out.experts, logits.rows, op.used);
+  require_shape(op.out.weights, logits.rows, op.used);
+  require_shape(op.out.places, logits.rows, op.used);
+  require_shape(op.out.tokens, assignments_of(logits.rows), 1);
   require_shape(op.out.offsets, Rows::once, experts + 1);
 }
 

@@ -3,7 +3,8 @@
 // live in the arena, print and can be tapped like any other value; steps are far below the 2^24
 // assignments up to which that is exact.
 //
-// An assignment is a token with one of its experts. Grouped order lists the assignments by expert,
+// The tokens are those of the step, or those whose logits were asked for (Rows::outputs). An
+// assignment is a token with one of its experts. Grouped order lists the assignments by expert,
 // then by token: each expert's rows are neighbours, and it is read once per step.
 #pragma once
 

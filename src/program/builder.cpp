@@ -300,10 +300,11 @@ ops::Routing ProgramBuilder::route(const std::string& name, ops::Route op) {
          op.used, " experts per token are not supported in one model");
   }
   program_.experts_used = op.used;
-  op.out.experts = new_value(name + "_experts", Rows::tokens, op.used);
-  op.out.weights = new_value(name + "_weights", Rows::tokens, op.used);
-  op.out.places = new_value(name + "_places", Rows::tokens, op.used);
-  op.out.tokens = new_value(name + "_tokens", Rows::assignments, 1);
+  const Rows rows = program_.value(op.logits).rows;
+  op.out.experts = new_value(name + "_experts", rows, op.used);
+  op.out.weights = new_value(name + "_weights", rows, op.used);
+  op.out.places = new_value(name + "_places", rows, op.used);
+  op.out.tokens = new_value(name + "_tokens", assignments_of(rows), 1);
   op.out.offsets = new_value(name + "_offsets", Rows::once, program_.value(op.logits).columns + 1);
   program_.instructions.emplace_back(op);
   return op.out;
@@ -317,7 +318,8 @@ std::vector<ValueId> ProgramBuilder::expert_matmul(const std::vector<std::string
   op.routing = routing;
   std::vector<ValueId> outs;
   for (std::size_t i = 0; i < linears.size(); ++i) {
-    const ValueId out = new_value(names[i], Rows::assignments, linears[i].weight.rows.size());
+    const ValueId out =
+        new_value(names[i], program_.value(routing.tokens).rows, linears[i].weight.rows.size());
     op.parts.push_back({linears[i].weight, linears[i].bias, out});
     outs.push_back(out);
   }
@@ -331,7 +333,8 @@ ValueId ProgramBuilder::expert_matmul(std::string name, ValueId in, const ops::R
 }
 
 ValueId ProgramBuilder::expert_combine(std::string name, ValueId in, const ops::Routing& routing) {
-  const ValueId out = new_value(std::move(name), Rows::tokens, program_.value(in).columns);
+  const ValueId out =
+      new_value(std::move(name), program_.value(routing.weights).rows, program_.value(in).columns);
   program_.instructions.emplace_back(ops::ExpertCombine{in, routing, out});
   return out;
 }

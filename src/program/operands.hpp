@@ -21,10 +21,11 @@ struct Range {
 
 /// Row counts are symbolic: a program is written once and run for steps of any shape.
 enum class Rows : std::uint8_t {
-  tokens,       ///< one row per token of the step
-  outputs,      ///< one row per token whose logits were asked for
-  assignments,  ///< one row per token and expert it uses (Program::experts_used of them)
-  once,         ///< one row, whatever the step
+  tokens,              ///< one row per token of the step
+  outputs,             ///< one row per token whose logits were asked for
+  assignments,         ///< one row per token and expert it uses (Program::experts_used of them)
+  output_assignments,  ///< one row per token of outputs and expert it uses
+  once,                ///< one row, whatever the step
 };
 
 /// Rows of a kind in a step of so many tokens and outputs, where each token uses so many experts.
@@ -34,9 +35,15 @@ constexpr std::int64_t count_rows(Rows kind, std::int64_t tokens, std::int64_t o
     case Rows::tokens: return tokens;
     case Rows::outputs: return outputs;
     case Rows::assignments: return tokens * experts_used;
+    case Rows::output_assignments: return outputs * experts_used;
     case Rows::once: return 1;
   }
   return 0;
+}
+
+/// Rows of what experts make of values with a row per token, or per output.
+constexpr Rows assignments_of(Rows kind) {
+  return kind == Rows::outputs ? Rows::output_assignments : Rows::assignments;
 }
 
 struct ValueId {

@@ -11,6 +11,7 @@ std::string_view rows_name(Rows rows) {
     case Rows::tokens: return "tokens";
     case Rows::outputs: return "outputs";
     case Rows::assignments: return "assignments";
+    case Rows::output_assignments: return "output assignments";
     case Rows::once: return "1";
   }
   return "?";

@@ -59,6 +59,23 @@ TEST_P(ArchitectureTest, SequencesOfOneBatchDoNotSeeEachOther) {
                 bound());
 }
 
+// In the last layer rows that want none are left out: what they leave in the cache is not.
+TEST_P(ArchitectureTest, RowsWithoutLogitsCountAllTheSame) {
+  Session session(load());
+  const auto tokens = test::golden_tokens();
+  const auto golden = test::golden_logits(std::get<0>(GetParam()));
+  const SequenceId sequence = session.open();
+  EXPECT_EQ(session.step({{sequence, std::span(tokens).first(20), Logits::none}}).rows(), 0);
+  const StepResult result =
+      session.step({{sequence, std::span(tokens).subspan(20), Logits::none, {0, 9, 27}}});
+  ASSERT_EQ(result.rows(), 3);
+  std::int64_t i = 0;
+  for (const std::size_t row : {20, 29, 47}) {
+    const auto expected = std::span(golden).subspan(row * kVocabulary, kVocabulary);
+    EXPECT_LE(relative_error(result.row(i++), expected, kVocabulary).whole, bound());
+  }
+}
+
 TEST_P(ArchitectureTest, ACacheOfFewerBitsCostsLittle) {
   // f16 keeps 11 bits: 2^-12 per stored element. q8_0 keeps 127 steps of the largest of 32
   // elements: 0.5% of a typical element, averaged over the positions but not at the first ones, so

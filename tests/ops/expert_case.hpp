@@ -1,6 +1,10 @@
 // An OpCase whose tokens have been routed to experts before the operation under test.
 #pragma once
 
+#include <optional>
+#include <utility>
+#include <vector>
+
 #include "src/device/registry.hpp"
 #include "tests/support/op_case.hpp"
 
@@ -14,11 +18,19 @@ enum class Order { tokens, grouped };
 
 class ExpertCase : public OpCase {
  public:
-  ExpertCase(std::int64_t rows, std::int64_t experts, std::int64_t used, Load load)
-      : OpCase({{0, rows}}, static_cast<std::uint32_t>(rows + experts)), experts_(experts) {
-    route_.logits = load == Load::even ? input(experts, 2.0) : hot_logits(rows);
+  /// Tokens that are routed are those of `outputs`, where it is given.
+  ExpertCase(std::int64_t rows, std::int64_t experts, std::int64_t used, Load load,
+             std::optional<std::vector<std::int32_t>> outputs = std::nullopt)
+      : OpCase({{0, rows}}, static_cast<std::uint32_t>(rows + experts)),
+        experts_(experts),
+        token_rows_(outputs ? Rows::outputs : Rows::tokens) {
+    if (outputs) {
+      all_outputs = false;
+      output_rows = *std::move(outputs);
+    }
+    route_.logits = load == Load::even ? input(experts, 2.0, token_rows_) : hot_logits(rows);
     route_.used = used;
-    route_.out = routing(experts, used);
+    route_.out = routing(experts, used, token_rows_);
     const Device& reference = find_device("reference");
     tokens_ = run(reference, route_, route_.out.tokens);
     offsets_ = run(reference, route_, route_.out.offsets);
@@ -29,6 +41,8 @@ class ExpertCase : public OpCase {
 
   std::int64_t experts() const { return experts_; }
   std::int64_t used() const { return route_.used; }
+  Rows token_rows() const { return token_rows_; }
+  Rows assignment_rows() const { return assignments_of(token_rows_); }
   const ops::Routing& routed() const { return route_.out; }
 
   std::int64_t token_of(std::int64_t row) const {
@@ -53,7 +67,7 @@ class ExpertCase : public OpCase {
   /// The rows of `source`, each once per expert of its token and in grouped order: every expert
   /// multiplies with the identity, which is exact.
   ValueId grouped(std::int64_t columns) {
-    source_ = input(columns);
+    source_ = input(columns, 1.0, token_rows_);
     std::vector<float> data(static_cast<std::size_t>(experts_ * columns * columns), 0.0F);
     for (std::int64_t i = 0; i < experts_ * columns; ++i) {
       data[static_cast<std::size_t>(i * columns + i % columns)] = 1.0F;
@@ -62,7 +76,7 @@ class ExpertCase : public OpCase {
     copy.in = source_;
     copy.routing = route_.out;
     copy.parts.push_back({all_experts(tensor_of(std::move(data), columns, columns, experts_)),
-                          std::nullopt, output(columns, Rows::assignments)});
+                          std::nullopt, output(columns, assignment_rows())});
     before(copy);
     return copy.parts.front().out;
   }
@@ -74,7 +88,7 @@ class ExpertCase : public OpCase {
     if (order == Order::grouped) {
       op.in = grouped(columns);
     } else {
-      op.in = source_ = input(columns);
+      op.in = source_ = input(columns, 1.0, token_rows_);
     }
     return op;
   }
@@ -88,10 +102,11 @@ class ExpertCase : public OpCase {
     for (std::int64_t i = 0; i < rows * experts_; ++i) {
       logits.push_back(static_cast<float>(-(i % experts_)));
     }
-    return input_of(experts_, std::move(logits));
+    return input_of(experts_, std::move(logits), token_rows_);
   }
 
   std::int64_t experts_;
+  Rows token_rows_;
   ops::Route route_;
   ValueId source_;
   Recorded tokens_;

@@ -76,6 +76,22 @@ TEST(ExpertMatMulTest, SharesItsInputAmongParts) {
   }
 }
 
+// The last layer of a model: only rows that want logits are routed, or none.
+TEST(ExpertMatMulTest, TakesTheRowsThatWantLogits) {
+  std::vector<std::int32_t> many;
+  for (std::int32_t row = 1; row < 80; row += 2) many.push_back(row);
+  for (const auto& outputs : {std::vector<std::int32_t>{}, {79}, {0, 3, 40}, many}) {
+    for (const Order order : {Order::tokens, Order::grouped}) {
+      SCOPED_TRACE(std::to_string(outputs.size()) + " outputs");
+      ExpertCase c(80, 4, 2, Load::even, outputs);
+      ops::ExpertMatMul op = c.expert_matmul(256, order);
+      op.parts.push_back({c.all_experts(c.tensor(DType::Q4_K, 256, 48, 4)), c.all_biases(48),
+                          c.output(48, c.assignment_rows())});
+      expect_products(c, op);
+    }
+  }
+}
+
 // A fused gate-up tensor is two row ranges of one.
 TEST(ExpertMatMulTest, UsesExactlyTheRowsItNames) {
   for (const std::int64_t rows : {2, 25}) {

@@ -99,6 +99,20 @@ TEST(RouteTest, MatchesTheReferenceForEveryGatingVariant) {
   }
 }
 
+TEST(RouteTest, TakesTheRowsThatWantLogits) {
+  for (const auto& outputs : {std::vector<std::int32_t>{}, {19}, {0, 3, 11}}) {
+    OpCase c({{0, 20}});
+    c.all_outputs = false;
+    c.output_rows = outputs;
+    ops::Route op;
+    op.logits = c.input(16, 2.0, Rows::outputs);
+    op.used = 4;
+    op.out = c.routing(16, 4, Rows::outputs);
+    expect_as_reference(c, op);
+    for (const Device* device : all_devices()) expect_consistent(c, op, *device);
+  }
+}
+
 TEST(RouteTest, MatchesTheReferenceWithGroups) {
   for (const std::int64_t used : {1, 4, 8}) {
     OpCase c({{0, 40}});

@@ -143,13 +143,13 @@ std::int32_t OpCase::rope_table(std::int64_t rotary_size, double magnitude) {
   return static_cast<std::int32_t>(program_.rope_tables.size()) - 1;
 }
 
-ops::Routing OpCase::routing(std::int64_t experts, std::int64_t used) {
+ops::Routing OpCase::routing(std::int64_t experts, std::int64_t used, Rows rows) {
   program_.experts_used = used;
   ops::Routing out;
-  out.experts = output(used);
-  out.weights = output(used);
-  out.places = output(used);
-  out.tokens = output(1, Rows::assignments);
+  out.experts = output(used, rows);
+  out.weights = output(used, rows);
+  out.places = output(used, rows);
+  out.tokens = output(1, assignments_of(rows));
   out.offsets = output(experts + 1, Rows::once);
   return out;
 }

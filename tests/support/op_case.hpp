@@ -80,8 +80,9 @@ class OpCase {
   StateId latent_state(std::int64_t latent_size, std::int64_t turned_size);
   std::int32_t rope_table(std::int64_t rotary_size, double magnitude = 1.0);
 
-  /// Values of a routing among `experts`, `used` per token, for a Route to write.
-  ops::Routing routing(std::int64_t experts, std::int64_t used);
+  /// Values of a routing among `experts`, `used` per token, for a Route to write whose logits have
+  /// `rows`.
+  ops::Routing routing(std::int64_t experts, std::int64_t used, Rows rows = Rows::tokens);
 
   /// Adds an instruction that comes before the one under test (StateStore before Attention).
   void before(Instruction instruction);
