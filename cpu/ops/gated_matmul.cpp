@@ -22,16 +22,14 @@ struct Chain {
   const MatMulData::Part& gate() const { return part(op.gate); }
   const MatMulData::Part& up() const { return part(op.up); }
 
-  // Makes a part of the gated product ready for the next product.
-  void prepare_next(const StepContext& step, const ActivationRows& gated, std::int64_t row,
-                    std::int64_t column) const {
+  // Where the gated product is made ready for the next product, from a row and column on.
+  Prepared next_input(const StepContext& step, std::int64_t row, std::int64_t column) const {
     const std::int64_t rows = first.step_rows(step);
-    prepare_all(*first.table, gated,
-                {.path = next.prepared_path(rows),
-                 .first = step.shared + first.floats(rows),
-                 .columns = next.columns,
-                 .first_row = row,
-                 .first_column = column});
+    return {.path = next.prepared_path(rows),
+            .first = step.shared + first.floats(rows),
+            .columns = next.columns,
+            .first_row = row,
+            .first_column = column};
   }
 
   ops::Glu op;
@@ -91,8 +89,7 @@ class GatedKernel final : public Kernel {
       return of;
     };
     multiply_glu(*first.table, chain_->op, of_part(chain_->gate(), gate), of_part(chain_->up(), up),
-                 work);
-    chain_->prepare_next(step, {gate, columns, nullptr, rows, columns}, row, column);
+                 chain_->next_input(step, row, column), work);
   }
 
  private:
@@ -136,7 +133,8 @@ class GatedPrepareKernel final : public Kernel {
     const ops::Glu& op = chain_->op;
     chain_->first.table->glu(op.kind, static_cast<float>(op.limit), step.value(op.gate) + at,
                              step.value(op.up) + at, gated, columns);
-    chain_->prepare_next(step, {gated, columns, nullptr, 1, columns}, row, column);
+    prepare_all(*chain_->first.table, {gated, columns, nullptr, 1, columns},
+                chain_->next_input(step, row, column));
   }
 
  private:

@@ -16,6 +16,12 @@ constexpr std::int64_t kFloatRows = 256;
 /// for another at the end.
 constexpr std::int64_t kBytesPerTask = 32768;
 
+// Where row `row` of an input is prepared, a multiple of 16.
+std::uint16_t* tiles_at(const Prepared& out, std::int64_t row) {
+  return reinterpret_cast<std::uint16_t*>(out.first) +
+         tile_halves(out.first_row + row, out.columns) + tile_halves(16, out.first_column);
+}
+
 QuantizedRow quantized(const float* prepared, std::int64_t columns, std::int64_t row) {
   return {const_cast<float*>(prepared) + row * QuantizedRow::floats(columns), columns};
 }
@@ -181,9 +187,7 @@ void prepare(const KernelTable& table, const ActivationRows& in, std::int64_t bl
                         .index = in.index == nullptr ? nullptr : in.index + first,
                         .rows = std::min(prepared_rows(out.path), in.count - first),
                         .columns = in.columns,
-                        .out = reinterpret_cast<std::uint16_t*>(out.first) +
-                               tile_halves(out.first_row + first, out.columns) +
-                               tile_halves(prepared_rows(out.path), out.first_column)});
+                        .out = tiles_at(out, first)});
       return;
     case Path::floats: return;
   }
@@ -239,15 +243,16 @@ void multiply_all(const KernelTable& table, const Product& all, float* work) {
 }
 
 void multiply_glu(const KernelTable& table, const ops::Glu& glu, const Product& gate,
-                  const Product& up, float* work) {
+                  const Product& up, const Prepared& out, float* work) {
   const WeightRows& weight = gate.weight;
-  const bool side_by_side = gate.path == Path::tiles && weight.format == up.weight.format &&
-                            weight.packed_rows == weight.rows &&
-                            up.weight.packed_rows == weight.rows &&
-                            2 * weight.rows <= kTileWeightRows;
+  const bool side_by_side =
+      gate.path == Path::tiles && out.path == Path::tiles && weight.format == up.weight.format &&
+      weight.packed_rows == weight.rows && up.weight.packed_rows == weight.rows &&
+      2 * weight.rows <= kTileWeightRows;
   if (side_by_side) {
     TileProduct both = on_tiles(gate, work);
-    both.glu = {up.weight.first, up.bias, glu.kind, static_cast<float>(glu.limit)};
+    both.glu = {up.weight.first,  up.bias,    glu.kind, static_cast<float>(glu.limit),
+                tiles_at(out, 0), out.columns};
     return table.packed(weight.format->type).tiles(both);
   }
   multiply_all(table, gate, work);
@@ -257,6 +262,7 @@ void multiply_glu(const KernelTable& table, const ops::Glu& glu, const Product& 
     table.glu(glu.kind, static_cast<float>(glu.limit), row, up.out + r * up.out_stride, row,
               weight.rows);
   }
+  prepare_all(table, {gate.out, gate.out_stride, nullptr, gate.rows, weight.rows}, out);
 }
 
 }  // namespace ingot::cpu

@@ -77,9 +77,9 @@ void multiply(const KernelTable& table, const Product& task, float* work);
 /// The same with any number of weight rows, one task after the other.
 void multiply_all(const KernelTable& table, const Product& all, float* work);
 
-/// Glu of two products that differ in their weight, of one shape, its bias and `out`; both are
-/// `reused`. The result is in gate.out; up.out is work space.
+/// Glu of two products that differ in their weight, of one shape, its bias and `out`, made ready as
+/// part of a whole; gate.out and up.out are work space, both `reused`.
 void multiply_glu(const KernelTable& table, const ops::Glu& glu, const Product& gate,
-                  const Product& up, float* work);
+                  const Product& up, const Prepared& out, float* work);
 
 }  // namespace ingot::cpu

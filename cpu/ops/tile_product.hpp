@@ -44,12 +44,15 @@ struct PackTiles {
   std::uint16_t* out = nullptr;
 };
 
-/// A second weight `up` beside the first: what is written is glu of the two products.
+/// A second weight `up` beside the first: what is written is glu of the two products, as tiles for
+/// the next one.
 struct TileGlu {
   const std::byte* up = nullptr;   ///< of the first weight's shape and format; null: no glu
   const float* up_bias = nullptr;  ///< [weight.rows] or null
   ops::ActivationKind kind = {};
-  float limit = 0;  ///< 0: none
+  float limit = 0;               ///< 0: none
+  std::uint16_t* out = nullptr;  ///< instead of TileProduct::out: the task's first tile
+  std::int64_t out_columns = 0;  ///< of the next product, a multiple of 32 as weight.rows is here
 };
 
 struct TileProduct {
@@ -65,9 +68,9 @@ struct TileProduct {
 };
 
 /// Floats: sums between slabs, two stripes of bf16, columns of a format in the file's order, twice
-/// 32 x 32 finished sums, a tile that nobody reads.
+/// 32 x 32 finished sums, gated columns that wait for their neighbours, a tile that nobody reads.
 inline constexpr std::int64_t kTileWorkFloats = kTileActivationRows * kTileWeightRows +
                                                 kStripeRows * kMostSlabColumns + 16 * kFileColumns +
-                                                2 * 1024 + 256;
+                                                2 * 1024 + kTileActivationRows * 16 + 256;
 
 }  // namespace ingot::cpu

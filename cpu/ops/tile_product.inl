@@ -74,21 +74,23 @@ struct TileWork {
       stripe = reinterpret_cast<std::uint16_t*>(take(kStripeRows * kMostSlabColumns / 2));
     decoded = take(kTileRows * kFileColumns);
     for (auto*& tiles : finished) tiles = take(4 * kSumTile);
+    gated = take(kTileActivationRows * 16);
     unread = take(kSumTile);
   }
   float* sums;  ///< between slabs: [stripe, by row only one][32 activation rows][2][2] tiles
   std::uint16_t* stripes[2];
   float* decoded;
   float* finished[2];
+  float* gated;
   float* unread;
 };
 
 /// Other work, a little after each 32 columns.
-template <class Decode, class WriteRow>
+template <class Decode, class Results>
 struct BesideProducts {
   NextSlab& next_slab;
   StripeDecoder<Decode>& decoder;
-  SumsWriter<WriteRow>& writer;
+  SumsWriter<Results>& writer;
 
   bool is_even() const { return decoder.is_even(); }
   template <int kPiece>
@@ -105,16 +107,15 @@ struct BesideProducts {
 };
 
 /// The product of one task.
-template <class Decode, class WriteRow>
-inline void multiply_tiles(const TileProduct& task, const Decode& decode,
-                           const WriteRow& write_row) {
+template <class Decode, class Results>
+inline void multiply_tiles(const TileProduct& task, const Decode& decode, const Results& results) {
   const Tiles tiles;
   const Stripes stripes(task);
   const std::int64_t left_tiles = (task.rows + kTileRows - 1) / kTileRows;
   const std::int64_t pairs = (left_tiles + 1) / 2;
   const TileWork work(task.work);
   StripeDecoder<Decode> decoder(stripes, task.weight, decode);
-  SumsWriter<WriteRow> writer(write_row);
+  SumsWriter<Results> writer(results);
   NextSlab next_slab(task, stripes, left_tiles);
   TileSums sums(work.unread);
   BesideProducts beside{next_slab, decoder, writer};
@@ -152,7 +153,7 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode,
       sums.add(t, rows > kTileRows, stripe.groups > 1, beside);
       writer.finish();
       if (!is_last) continue;
-      writer.start(t.after, groups, first_row, task.out_stride, rows, stripe.groups, stripe.tiles);
+      writer.start({t.after, groups, stripe.groups, stripe.number, first_row, rows}, stripe.tiles);
     }
     decoder.finish();
   }
@@ -164,15 +165,16 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode,
 template <class P>
 inline void multiply_packed_tiles(const TileProduct& task) {
   const DecodePacked<P> decode;
-  if (task.glu.up == nullptr) return multiply_tiles(task, decode, PlainRow{!task.reused});
+  if (task.glu.up == nullptr) return multiply_tiles(task, decode, PlainRows(task));
+  float* waiting = TileWork(task.work).gated;
   const bool is_silu = task.glu.kind == ops::ActivationKind::silu && task.glu.limit == 0;
-  is_silu ? multiply_tiles(task, decode, SiluRow{})
-          : multiply_tiles(task, decode, GluRow{task.glu});
+  is_silu ? multiply_tiles(task, decode, GatedTiles(task, SiluOf{}, waiting))
+          : multiply_tiles(task, decode, GatedTiles(task, GluOf{task.glu}, waiting));
 }
 
 /// Without glu.
 inline void multiply_file_tiles(const TileProduct& task) {
-  multiply_tiles(task, DecodeFile{TileWork(task.work).decoded}, PlainRow{!task.reused});
+  multiply_tiles(task, DecodeFile{TileWork(task.work).decoded}, PlainRows(task));
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

@@ -9,54 +9,121 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
+/// Finished sums of 32 rows x 2 groups of 16 columns, or fewer.
+struct FinishedSums {
+  const float* tiles;  ///< [2 row tiles][2 groups]
+  const TileGroup (&to)[2];
+  int groups;
+  std::int64_t stripe;     ///< its number
+  std::int64_t first_row;  ///< of the task
+  std::int64_t rows;
+};
+
 /// Results for a later kernel go past the caches: a store into them would fetch the line first, and
 /// products would wait for it.
-struct PlainRow {
-  bool past_caches;
-  void operator()(const float* sums, float* const (&to)[2], int groups) const {
+class PlainRows {
+ public:
+  explicit PlainRows(const TileProduct& task)
+      : stride_(task.out_stride), past_caches_(!task.reused) {}
+
+  /// Rows that write() is called for.
+  std::int64_t start(const FinishedSums& sums) {
+    for (int g = 0; g < 2; ++g) to_[g] = sums.to[g].out + sums.first_row * stride_;
+    groups_ = sums.groups;
+    return sums.rows;
+  }
+  void write(const float* sums) {
     const Floats first = load(sums);
     const Floats second = load(sums + kSumTile);
-    if (past_caches) {
-      stream(to[0], first);
-      if (groups > 1) stream(to[1], second);
+    if (past_caches_) {
+      stream(to_[0], first);
+      if (groups_ > 1) stream(to_[1], second);
     } else {
-      store(to[0], first);
-      if (groups > 1) store(to[1], second);
+      store(to_[0], first);
+      if (groups_ > 1) store(to_[1], second);
     }
+    for (float*& to : to_) to += stride_;
   }
+
+ private:
+  std::int64_t stride_;
+  bool past_caches_;
+  float* to_[2] = {};
+  int groups_ = 0;
 };
 
 /// SiLU without a limit is in place: a call costs the products a tenth.
-struct SiluRow {
-  void operator()(const float* sums, float* const (&to)[2], int) const {
-    store(to[0], silu(load(sums)) * load(sums + kSumTile));
+struct SiluOf {
+  Floats operator()(const float* gate, const float* up) const {
+    return silu(load(gate)) * load(up);
   }
 };
 
-struct GluRow {
+struct GluOf {
   TileGlu glu;
   // Not inlined: a function of the C library in it would cost every step registers.
-  [[gnu::noinline]] void operator()(const float* sums, float* const (&to)[2], int) const {
-    gated(glu.kind, glu.limit, sums, sums + kSumTile, to[0], kTileRows);
+  [[gnu::noinline]] Floats operator()(const float* gate, const float* up) const {
+    alignas(64) float out[16];
+    gated(glu.kind, glu.limit, gate, up, out, 16);
+    return load(out);
   }
 };
 
-/// Brings finished sums of 32 x 32 to where they belong, little by little like StripeDecoder.
-template <class WriteRow>
+/// Glu of the two groups, as tiles for the next product. A stripe has 16 columns, a tile 32: the
+/// first half of a tile waits in the cache for the second.
+template <class Glu>
+class GatedTiles {
+ public:
+  /// `waiting`: [activation rows][16].
+  GatedTiles(const TileProduct& task, const Glu& glu, float* waiting)
+      : glu_(glu),
+        tiles_(task.glu.out),
+        stride_(tile_halves(kTileRows, task.glu.out_columns)),
+        all_waiting_(waiting) {}
+
+  std::int64_t start(const FinishedSums& sums) {
+    is_second_ = sums.stripe % 2 != 0;
+    waiting_ = all_waiting_ + sums.first_row * 16;
+    to_ = tiles_ + sums.first_row / kTileRows * stride_ + sums.stripe / 2 * kTileHalves;
+    row_ = 0;
+    // A tile is written whole.
+    return (sums.rows + kTileRows - 1) / kTileRows * kTileRows;
+  }
+  void write(const float* sums) {
+    const Floats gated = glu_(sums, sums + kSumTile);
+    if (is_second_) {
+      store_bf16(to_, load(waiting_), gated);
+    } else {
+      store(waiting_, gated);
+    }
+    waiting_ += 16;
+    to_ += kTileColumns;
+    if (++row_ == kTileRows) to_ += stride_ - kTileHalves;
+  }
+
+ private:
+  Glu glu_;
+  std::uint16_t* tiles_;
+  std::int64_t stride_;  ///< halves from 16 rows to the next
+  float* all_waiting_;
+  float* waiting_ = nullptr;
+  std::uint16_t* to_ = nullptr;
+  bool is_second_ = false;
+  std::int64_t row_ = 0;
+};
+
+/// Brings finished sums to where they belong, little by little like StripeDecoder.
+template <class Results>
 class SumsWriter {
  public:
-  explicit SumsWriter(const WriteRow& write_row) : write_row_(write_row) {}
+  explicit SumsWriter(const Results& results) : results_(results) {}
 
   /// `steps`: how often advance() will be called.
-  void start(const float* tiles, const TileGroup (&to)[2], std::int64_t first_row,
-             std::int64_t out_stride, std::int64_t rows, int groups, std::int64_t steps) {
-    tiles_ = tiles;
-    for (int g = 0; g < 2; ++g) out_[g] = to[g].out + first_row * out_stride;
-    out_stride_ = out_stride;
-    rows_ = rows;
-    groups_ = groups;
+  void start(const FinishedSums& sums, std::int64_t steps) {
+    tiles_ = sums.tiles;
+    rows_ = results_.start(sums);
     row_ = 0;
-    rows_per_step_ = (rows + steps - 1) / steps;
+    rows_per_step_ = (rows_ + steps - 1) / steps;
   }
   void advance() {
     for (std::int64_t i = 0; i < rows_per_step_ && row_ < rows_; ++i) next_row();
@@ -67,17 +134,13 @@ class SumsWriter {
 
  private:
   void next_row() {
-    write_row_(tiles_ + row_ / kTileRows * 2 * kSumTile + row_ % kTileRows * 16, out_, groups_);
-    for (float*& to : out_) to += out_stride_;
+    results_.write(tiles_ + row_ / kTileRows * 2 * kSumTile + row_ % kTileRows * 16);
     ++row_;
   }
 
-  WriteRow write_row_;
+  Results results_;
   const float* tiles_ = nullptr;
-  float* out_[2] = {};  ///< of each group, next row
-  std::int64_t out_stride_ = 0;
   std::int64_t rows_ = 0;
-  int groups_ = 0;
   std::int64_t row_ = 0;
   std::int64_t rows_per_step_ = 0;
 };
