@@ -20,10 +20,10 @@ template <int kTile>
 }
 template <int kTile>
 [[gnu::always_inline]] inline void load_tile(const float* from, std::size_t stride) {
-  if constexpr (kTile == 0) _tile_loadd(0, from, stride);
-  if constexpr (kTile == 1) _tile_loadd(1, from, stride);
-  if constexpr (kTile == 2) _tile_loadd(2, from, stride);
-  if constexpr (kTile == 3) _tile_loadd(3, from, stride);
+  if constexpr (kTile == 0) _tile_stream_loadd(0, from, stride);
+  if constexpr (kTile == 1) _tile_stream_loadd(1, from, stride);
+  if constexpr (kTile == 2) _tile_stream_loadd(2, from, stride);
+  if constexpr (kTile == 3) _tile_stream_loadd(3, from, stride);
 }
 template <int kTile>
 [[gnu::always_inline]] inline void zero_tile() {
