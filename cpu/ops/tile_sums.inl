@@ -33,6 +33,26 @@ template <int kTile>
   if constexpr (kTile == 3) _tile_zero(3);
 }
 
+// Operands: left ones are tiles 4 and 5, right ones 6 and 7; sums of left m and right n are tile
+// 2 m + n.
+template <int kLeft>
+[[gnu::always_inline]] inline void load_left(const std::uint16_t* from) {
+  if constexpr (kLeft == 0) _tile_stream_loadd(4, from, 64);
+  if constexpr (kLeft == 1) _tile_stream_loadd(5, from, 64);
+}
+template <int kRight>
+[[gnu::always_inline]] inline void load_right(const std::uint16_t* from) {
+  if constexpr (kRight == 0) _tile_loadd(6, from, 64);
+  if constexpr (kRight == 1) _tile_loadd(7, from, 64);
+}
+template <int kTile>
+[[gnu::always_inline]] inline void multiply_add_tile() {
+  if constexpr (kTile == 0) _tile_dpbf16ps(0, 4, 6);
+  if constexpr (kTile == 1) _tile_dpbf16ps(1, 4, 7);
+  if constexpr (kTile == 2) _tile_dpbf16ps(2, 5, 6);
+  if constexpr (kTile == 3) _tile_dpbf16ps(3, 5, 7);
+}
+
 /// kM x kN tiles of sums over `tiles` times 32 columns.
 struct TileRun {
   const std::uint16_t* left = nullptr;   ///< a tile per 32 columns
@@ -89,62 +109,63 @@ class TileSums {
                      static_cast<std::size_t>(run.before_row) * sizeof(float));
   }
 
-  // Operands of the next step are loaded between the products of this one.
+  // The products of 32 columns. Operands of the next step are loaded between them, each as soon as
+  // its place is free. Neighbours share an operand: a product that changes both costs power, and so
+  // clock.
+  template <int kM, int kN>
+  [[gnu::always_inline]] void step(const TileRun& run, std::int64_t k, bool is_first,
+                                   bool has_more) {
+    const std::uint16_t* left = run.left + k * kTileHalves;
+    const std::uint16_t* right = run.right + k * kStripeStep;
+    const std::uint16_t* next_left = left + kTileHalves;
+    const std::uint16_t* next_right = right + kStripeStep;
+    if (is_first) {
+      exchange<0>(run);
+      load_right<0>(right);
+      load_left<0>(left);
+    }
+    multiply_add_tile<0>();
+    if constexpr (kN > 1) {
+      if (is_first) {
+        load_right<1>(right + kTileHalves);
+        exchange<1>(run);
+      }
+      multiply_add_tile<1>();
+    }
+    if (kM > 1 && is_first) load_left<1>(left + run.left_stride);
+    if (has_more) load_left<0>(next_left);
+    if constexpr (kM > 1 && kN > 1) {
+      if (is_first) exchange<3>(run);
+      multiply_add_tile<3>();
+    }
+    if (kN > 1 && has_more) load_right<1>(next_right + kTileHalves);
+    if constexpr (kM > 1) {
+      if (is_first) exchange<2>(run);
+      multiply_add_tile<2>();
+    }
+    if (has_more) load_right<0>(next_right);
+    if (kM > 1 && has_more) load_left<1>(next_left + run.left_stride);
+  }
+
   template <int kM, int kN, class Beside>
   void add(const TileRun& run, Beside& beside) {
-    const std::uint16_t* left = run.left;
-    const std::uint16_t* right = run.right;
     // One pair of rows after the other: the sums stay.
     continues_ = after_ != nullptr && after_ == run.before[0];
     if (!continues_) until_store_ = kStoreSteps;
-    const auto step = [&](bool is_first, bool has_more) __attribute__((always_inline)) {
-      if (is_first) {
-        exchange<0>(run);
-        _tile_loadd(6, right, 64);
-        _tile_stream_loadd(4, left, 64);
-      }
-      _tile_dpbf16ps(0, 4, 6);
-      if constexpr (kN > 1) {
-        if (is_first) {
-          _tile_loadd(7, right + kTileHalves, 64);
-          exchange<1>(run);
-        }
-        _tile_dpbf16ps(1, 4, 7);
-      }
-      if constexpr (kM > 1) {
-        if (is_first) {
-          _tile_stream_loadd(5, left + run.left_stride, 64);
-          exchange<2>(run);
-        }
-      }
-      left += kTileHalves;
-      right += kStripeStep;
-      if (has_more) _tile_stream_loadd(4, left, 64);
-      if constexpr (kM > 1) _tile_dpbf16ps(2, 5, 6);
-      if (has_more) _tile_loadd(6, right, 64);
-      if constexpr (kM > 1 && kN > 1) {
-        if (is_first) exchange<3>(run);
-        _tile_dpbf16ps(3, 5, 7);
-      }
-      if (has_more) {
-        if constexpr (kN > 1) _tile_loadd(7, right + kTileHalves, 64);
-        if constexpr (kM > 1) _tile_stream_loadd(5, left + run.left_stride, 64);
-      }
-    };
     for (std::int64_t k = 0; k < run.tiles;) {
       if (kM > 1 && kN > 1 && run.tiles - k >= 4 && beside.is_even()) {
-        step(k == 0, true);
+        step<kM, kN>(run, k, k == 0, true);
         beside.template step<0>();
-        step(false, true);
+        step<kM, kN>(run, k + 1, false, true);
         beside.template step<1>();
-        step(false, true);
+        step<kM, kN>(run, k + 2, false, true);
         beside.template step<2>();
-        step(false, k + 4 < run.tiles);
+        step<kM, kN>(run, k + 3, false, k + 4 < run.tiles);
         beside.template step<3>();
         k += 4;
         until_store_ -= 4;
       } else {
-        step(k == 0, k + 1 < run.tiles);
+        step<kM, kN>(run, k, k == 0, k + 1 < run.tiles);
         beside.any_step();
         ++k;
         --until_store_;
