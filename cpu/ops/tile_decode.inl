@@ -10,10 +10,6 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-/// How far ahead of its use a weight is asked for: a tile of them is decoded in about 0.1 us, so
-/// this is 1 us for 4-bit weights, time enough for memory.
-inline constexpr std::int64_t kFetchBytes = 4096;
-
 /// Brings `bytes` from `from` on into the second-level cache; they need not exist.
 inline void fetch_later(const std::byte* from, std::int64_t bytes) {
   for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
@@ -25,19 +21,14 @@ class DecodePacked {
  public:
   static constexpr std::int64_t kTiles = 1;  ///< of a unit
   static constexpr int kPieces = 4;          ///< of a unit, one after the other
-
-  /// The next weights lie `gap` bytes behind those of the tiles before `end`.
-  void follow(std::int64_t end, std::int64_t gap) {
-    fetch_end_ = end - kFetchBytes / kTileBytes;
-    gap_ = gap;
-  }
+  /// Of the interleaved rows' weights, on average.
+  static constexpr std::int64_t kUnitBytes = packed_block_bytes<P>() / (P::kBlockColumns / 32);
 
   void start(const WeightRows& rows, std::int64_t tile, std::int64_t) {
     const auto at = static_cast<std::uint64_t>(tile);
     block_ = rows.first + at / kGroups * packed_block_bytes<P>();
     g_ = static_cast<int>(at % kGroups);
     group_ = packed_group<P>(block_, g_);
-    fetch_later(group_ + kFetchBytes + (tile < fetch_end_ ? 0 : gap_), kTileBytes);
   }
 
   template <int kPiece>
@@ -85,25 +76,21 @@ class DecodePacked {
   }
 
   static constexpr int kGroups = P::kBlockColumns / 32;
-  static constexpr std::int64_t kTileBytes = packed_block_bytes<P>() / kGroups;
 
   const std::byte* block_ = nullptr;  ///< of the tile
   const std::byte* group_ = nullptr;
   int g_ = 0;
   Floats scale_ = {};  ///< of the columns of this piece
   Floats shift_ = {};
-  std::int64_t fetch_end_ = 0;  ///< tile whose later weights are beyond the stripe
-  std::int64_t gap_ = 0;
 };
 
 /// The same of 16 rows in the file's order, by way of f32 rows.
 struct DecodeFile {
   static constexpr std::int64_t kTiles = kFileColumns / kTileColumns;
   static constexpr int kPieces = 1;
-  float* decoded;          ///< [16, kFileColumns]
-  std::int64_t tiles = 0;  ///< of the unit
-
-  static void follow(std::int64_t, std::int64_t) {}
+  static constexpr std::int64_t kUnitBytes = 0;  // not asked for: panels do it
+  float* decoded;                                ///< [16, kFileColumns]
+  std::int64_t tiles = 0;                        ///< of the unit
 
   void start(const WeightRows& rows, std::int64_t first, std::int64_t count) {
     tiles = count;
@@ -127,94 +114,105 @@ struct DecodeFile {
   }
 };
 
-/// Decodes a stripe little by little, between the products of the stripe before it.
+/// Decodes a stripe in the place of another, between the last products of that one: columns that
+/// were multiplied are overwritten where the first-level cache has them. Meanwhile the weights of
+/// the stripe after it are asked for.
 template <class Decode>
 class StripeDecoder {
  public:
-  StripeDecoder(const Stripes& stripes, const WeightRows& weight, const Decode& decode)
-      : stripes_(stripes), rows_(weight), decode_(decode) {}
+  static constexpr int kParts = 4;  ///< of what is decoded after 32 columns
 
-  /// `steps`: how often advance() will be called.
-  void start(const Stripe& stripe, std::uint16_t* out, std::int64_t steps) {
-    stripe_ = stripe;
-    for (int g = 0; g < stripe.groups; ++g) first_[g] = stripes_.group(stripe, g).first;
-    out_ = out;
+  StripeDecoder(const Stripes& stripes, const WeightRows& weight, const Decode& decode,
+                std::uint16_t* out)
+      : stripes_(stripes), rows_(weight), decode_(decode), out_(out) {}
+
+  void start(std::int64_t stripe) {
+    stripe_ = stripes_[stripe];
     tile_ = 0;
-    group_ = 0;
-    piece_ = 0;
-    decode_.follow(stripe.first_tile + stripe.tiles, stripes_.gap(stripe));
-    const std::int64_t units = (stripe.tiles + Decode::kTiles - 1) / Decode::kTiles * stripe.groups;
-    pieces_per_step_ = (units * Decode::kPieces + steps - 1) / steps;
-  }
-
-  /// Whether the next kPieces steps decode a piece each of one tile: step() then knows which.
-  bool is_even() const {
-    return Decode::kPieces == 4 && piece_ == 0 && pieces_per_step_ == 1 && tile_ < stripe_.tiles;
-  }
-  template <int kPiece>
-  [[gnu::always_inline]] void step() {
-    if constexpr (kPiece == 0) start_unit();
-    decode_.template piece<kPiece>(to_);
-    if constexpr (kPiece == Decode::kPieces - 1) next_unit();
-  }
-
-  void advance() {
-    std::int64_t pieces = pieces_per_step_;
-    if (piece_ == 0) {
-      for (; pieces >= Decode::kPieces && tile_ < stripe_.tiles; pieces -= Decode::kPieces) unit();
+    passed_ = 0;
+    const bool has_next = stripe + 1 < stripes_.count;
+    const Stripe next = stripes_[has_next ? stripe + 1 : stripe];
+    for (int g = 0; g < 2; ++g) {
+      first_[g] = stripes_.group(stripe_, g).first;
+      next_[g] = has_next ? weights_of(next, g) : nullptr;
     }
-    for (; pieces > 0 && tile_ < stripe_.tiles; --pieces) next_piece();
+  }
+
+  /// Of 32 columns each, that are not decoded yet.
+  std::int64_t steps() const { return stripe_.tiles - passed_; }
+
+  /// Part kPart of a step: 32 columns are not needed any more, part by part.
+  template <int kPart>
+  [[gnu::always_inline]] void part() {
+    constexpr int kPieces = Decode::kPieces / 2;
+    constexpr int kGroup = kPart / 2;
+    if constexpr (Decode::kTiles == 1) {
+      if (kGroup < stripe_.groups) {
+        if constexpr (kPart % 2 == 0) start_unit(kGroup);
+        unrolled<kPieces>([&](auto i) __attribute__((always_inline)) {
+          decode_.template piece<kPart % 2 * kPieces + decltype(i)::kValue>(to_);
+        });
+      }
+    }
+    if constexpr (kPart == kParts - 1) {
+      ++passed_;
+      if constexpr (Decode::kTiles == 1) {
+        tile_ = passed_;
+      } else if (passed_ - tile_ == Decode::kTiles || passed_ == stripe_.tiles) {
+        units();
+      }
+    }
+  }
+  [[gnu::noinline]] void step() {
+    unrolled<kParts>([&](auto i) __attribute__((always_inline)) { part<decltype(i)::kValue>(); });
   }
   void finish() {
-    while (piece_ != 0) next_piece();
-    while (tile_ < stripe_.tiles) unit();
+    while (steps() > 0) step();
+  }
+
+  /// Asks for the weights of a stripe that nobody has asked for.
+  void fetch(std::int64_t stripe) const {
+    const Stripe wanted = stripes_[stripe];
+    for (int g = 0; g < wanted.groups; ++g) {
+      fetch_later(weights_of(wanted, g), wanted.tiles * Decode::kUnitBytes / Decode::kTiles);
+    }
   }
 
  private:
-  void start_unit() {
-    const std::int64_t left = stripe_.tiles - tile_;
-    rows_.first = first_[group_];
-    decode_.start(rows_, stripe_.first_tile + tile_, left < Decode::kTiles ? left : Decode::kTiles);
-    to_ = out_ + tile_ * kStripeStep + group_ * kTileHalves;
+  const std::byte* weights_of(const Stripe& stripe, int g) const {
+    return stripes_.group(stripe, g).first + stripe.first_tile * Decode::kUnitBytes;
   }
 
-  [[gnu::noinline]] void next_piece() {
-    if (piece_ == 0) start_unit();
-    unrolled<Decode::kPieces>([&](auto number) __attribute__((always_inline)) {
-      if (piece_ == decltype(number)::kValue) decode_.template piece<decltype(number)::kValue>(to_);
-    });
-    if (++piece_ == Decode::kPieces) {
-      piece_ = 0;
-      next_unit();
+  void start_unit(int group) {
+    const std::int64_t left = stripe_.tiles - tile_;
+    rows_.first = first_[group];
+    decode_.start(rows_, stripe_.first_tile + tile_, left < Decode::kTiles ? left : Decode::kTiles);
+    to_ = out_ + tile_ * kStripeStep + group * kTileHalves;
+    if (Decode::kUnitBytes > 0 && next_[group] != nullptr) {
+      fetch_later(next_[group] + tile_ * Decode::kUnitBytes, Decode::kUnitBytes);
     }
   }
 
-  // Without asking for each piece which one it is.
-  [[gnu::noinline]] void unit() {
-    start_unit();
-    unrolled<Decode::kPieces>([&](auto number) __attribute__((always_inline)) {
-      decode_.template piece<decltype(number)::kValue>(to_);
-    });
-    next_unit();
-  }
-
-  void next_unit() {
-    if (++group_ < stripe_.groups) return;
-    group_ = 0;
-    tile_ += Decode::kTiles;
+  void units() {
+    for (int g = 0; g < stripe_.groups; ++g) {
+      start_unit(g);
+      unrolled<Decode::kPieces>([&](auto i) __attribute__((always_inline)) {
+        decode_.template piece<decltype(i)::kValue>(to_);
+      });
+    }
+    tile_ = passed_;
   }
 
   const Stripes& stripes_;
   WeightRows rows_;  ///< of the group that is being decoded
   Decode decode_;
+  std::uint16_t* out_;
   Stripe stripe_ = {};
   const std::byte* first_[2] = {};  ///< of each group
-  std::uint16_t* out_ = nullptr;    ///< of the stripe
+  const std::byte* next_[2] = {};   ///< of each group, weights of the stripe behind; null: none
   std::uint16_t* to_ = nullptr;     ///< of the unit
-  std::int64_t tile_ = 0;
-  int group_ = 0;
-  int piece_ = 0;
-  std::int64_t pieces_per_step_ = 0;
+  std::int64_t tile_ = 0;           ///< of the unit
+  std::int64_t passed_ = 0;         ///< tiles whose places are free
 };
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

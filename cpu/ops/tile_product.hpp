@@ -17,13 +17,9 @@ inline constexpr std::int64_t kTileActivationRows = 256;
 /// Weight rows decoded at a time: a stripe.
 inline constexpr std::int64_t kStripeRows = 32;
 
-/// Columns of a stripe, at most: a slab. As bf16 a stripe of 512 is 32 KiB, which the first-level
-/// cache keeps for many rows. Few rows use a stripe seldom: there it keeps two of 256, so that what
-/// is decoded stays there until it is used.
-inline constexpr std::int64_t kMostSlabColumns = 512;
-constexpr std::int64_t slab_columns(std::int64_t rows) {
-  return rows > 192 ? kMostSlabColumns : 256;
-}
+/// Columns of a stripe, at most: a slab. As bf16 a stripe is 32 KiB, which the first-level cache
+/// keeps.
+inline constexpr std::int64_t kSlabColumns = 512;
 
 /// Columns that a format in the file's order decodes at a time.
 inline constexpr std::int64_t kFileColumns = 256;
@@ -67,10 +63,10 @@ struct TileProduct {
   float* work = nullptr;  ///< kTileWorkFloats of the worker, on a cache line
 };
 
-/// Floats: sums between slabs, two stripes of bf16, columns of a format in the file's order, twice
+/// Floats: sums between slabs, a stripe of bf16, columns of a format in the file's order, twice
 /// 32 x 32 finished sums, gated columns that wait for their neighbours, a tile that nobody reads.
 inline constexpr std::int64_t kTileWorkFloats = kTileActivationRows * kTileWeightRows +
-                                                kStripeRows * kMostSlabColumns + 16 * kFileColumns +
+                                                kStripeRows * kSlabColumns / 2 + 16 * kFileColumns +
                                                 2 * 1024 + kTileActivationRows * 16 + 256;
 
 }  // namespace ingot::cpu

@@ -1,6 +1,7 @@
-// Many rows on AMX. Stripes of 32 weight rows x 512 columns are decoded to bf16, each while the one
-// before it is multiplied with all rows of the task, which lie in tiles already. A stripe stays in
-// the first-level cache, because activations are loaded past it, from the second-level one.
+// Many rows on AMX. Stripes of 32 weight rows x 512 columns are decoded to bf16 and multiplied with
+// all rows of the task, which lie in tiles already. A stripe stays in the first-level cache,
+// because activations and sums are loaded past it, from the second-level one; and the next one is
+// decoded in its place, between the products of the last rows.
 #include "cpu/ops/tile_decode.inl"
 #include "cpu/ops/tile_product.hpp"
 #include "cpu/ops/tile_results.inl"
@@ -70,40 +71,41 @@ struct TileWork {
       return taken;
     };
     sums = take(kTileActivationRows * kTileWeightRows);
-    for (auto*& stripe : stripes)
-      stripe = reinterpret_cast<std::uint16_t*>(take(kStripeRows * kMostSlabColumns / 2));
+    stripe = reinterpret_cast<std::uint16_t*>(take(kStripeRows * kSlabColumns / 2));
     decoded = take(kTileRows * kFileColumns);
     for (auto*& tiles : finished) tiles = take(4 * kSumTile);
     gated = take(kTileActivationRows * 16);
     unread = take(kSumTile);
   }
   float* sums;  ///< between slabs: [stripe, by row only one][32 activation rows][2][2] tiles
-  std::uint16_t* stripes[2];
+  std::uint16_t* stripe;
   float* decoded;
   float* finished[2];
   float* gated;
   float* unread;
 };
 
-/// Other work, a little after each 32 columns.
+/// Other work, beside the products of 32 columns.
 template <class Decode, class Results>
 struct BesideProducts {
+  static constexpr int kParts = StripeDecoder<Decode>::kParts;
+
   NextSlab& next_slab;
   StripeDecoder<Decode>& decoder;
   SumsWriter<Results>& writer;
 
-  bool is_even() const { return decoder.is_even(); }
-  template <int kPiece>
+  /// Steps from now on in which decode() is wanted: part by part, each once.
+  std::int64_t decode_steps() const { return decodes ? decoder.steps() : 0; }
+  template <int kPart>
+  [[gnu::always_inline]] void decode() {
+    decoder.template part<kPart>();
+  }
   [[gnu::always_inline]] void step() {
     next_slab.advance();
-    decoder.template step<kPiece>();
     writer.advance();
   }
-  void any_step() {
-    next_slab.advance();
-    decoder.advance();
-    writer.advance();
-  }
+
+  bool decodes = false;  ///< the products are the last ones with their stripe
 };
 
 /// The product of one task.
@@ -114,20 +116,18 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
   const std::int64_t left_tiles = (task.rows + kTileRows - 1) / kTileRows;
   const std::int64_t pairs = (left_tiles + 1) / 2;
   const TileWork work(task.work);
-  StripeDecoder<Decode> decoder(stripes, task.weight, decode);
+  StripeDecoder<Decode> decoder(stripes, task.weight, decode, work.stripe);
   SumsWriter<Results> writer(results);
   NextSlab next_slab(task, stripes, left_tiles);
   TileSums sums(work.unread);
   BesideProducts beside{next_slab, decoder, writer};
-  decoder.start(stripes[0], work.stripes[0], 1);
+  decoder.fetch(0);
+  decoder.start(0);
   decoder.finish();
   for (std::int64_t s = 0; s < stripes.count; ++s) {
     const Stripe stripe = stripes[s];
     const bool is_last = stripe.first_tile + stripe.tiles == stripes.all_tiles;
     const TileGroup groups[2] = {stripes.group(stripe, 0), stripes.group(stripe, 1)};
-    if (s + 1 < stripes.count) {
-      decoder.start(stripes[s + 1], work.stripes[(s + 1) % 2], pairs * stripe.tiles);
-    }
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
       const std::int64_t block = stripe.number * pairs + pair;
       float* kept = work.sums + (stripes.by_row ? pair : block) * 4 * kSumTile;
@@ -137,7 +137,7 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
       TileRun t;
       t.left = task.in + (pair * 2 * stripes.all_tiles + stripe.first_tile) * kTileHalves;
       t.left_stride = stripes.all_tiles * kTileHalves;
-      t.right = work.stripes[s % 2];
+      t.right = work.stripe;
       t.tiles = stripe.tiles;
       if (stripe.first_tile == 0) {
         t.before[0] = groups[0].bias;
@@ -150,6 +150,8 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
       }
       t.after = is_last ? work.finished[pair % 2] : kept;
       next_slab.start(stripe.first_tile + stripe.tiles, block);
+      beside.decodes = pair + 1 == pairs && s + 1 < stripes.count;
+      if (beside.decodes) decoder.start(s + 1);
       sums.add(t, rows > kTileRows, stripe.groups > 1, beside);
       writer.finish();
       if (!is_last) continue;

@@ -45,7 +45,7 @@ class Stripes {
  public:
   explicit Stripes(const TileProduct& task)
       : all_tiles(task.weight.columns / kTileColumns),
-        slab(slab_tiles(all_tiles, slab_columns(task.rows))),
+        slab(slab_tiles(all_tiles, kSlabColumns)),
         by_row(task.rows * task.weight.columns * 2 <= kKeptBytes),
         slabs_((all_tiles + slab - 1) / slab),
         row_bytes_(task.weight.row_bytes),
@@ -67,13 +67,6 @@ class Stripes {
 
   TileGroup group(const Stripe& stripe, int g) const {
     return behind(begin_[g], stripe.number * step_);
-  }
-
-  /// Bytes from the end of a stripe's columns in a group to where the stripe behind it has them.
-  std::int64_t gap(const Stripe& stripe) const {
-    if (by_row && stripe.first_tile + stripe.tiles < all_tiles) return 0;
-    const std::int64_t tiles = by_row ? all_tiles : stripe.tiles;
-    return row_bytes_ * step_ - row_bytes_ * kTileRows * tiles / all_tiles;
   }
 
   std::int64_t all_tiles;

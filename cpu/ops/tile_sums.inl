@@ -111,10 +111,11 @@ class TileSums {
 
   // The products of 32 columns. Operands of the next step are loaded between them, each as soon as
   // its place is free. Neighbours share an operand: a product that changes both costs power, and so
-  // clock.
-  template <int kM, int kN>
-  [[gnu::always_inline]] void step(const TileRun& run, std::int64_t k, bool is_first,
-                                   bool has_more) {
+  // clock. `behind` is called behind the first, second ... product.
+  template <int kM, int kN, class Behind>
+  [[gnu::always_inline]] void step(const TileRun& run, std::int64_t k, const Behind& behind) {
+    const bool is_first = k == 0;
+    const bool has_more = k + 1 < run.tiles;
     const std::uint16_t* left = run.left + k * kTileHalves;
     const std::uint16_t* right = run.right + k * kStripeStep;
     const std::uint16_t* next_left = left + kTileHalves;
@@ -125,12 +126,14 @@ class TileSums {
       load_left<0>(left);
     }
     multiply_add_tile<0>();
+    behind(Constant<0>{});
     if constexpr (kN > 1) {
       if (is_first) {
         load_right<1>(right + kTileHalves);
         exchange<1>(run);
       }
       multiply_add_tile<1>();
+      behind(Constant<1>{});
     }
     if (kM > 1 && is_first) load_left<1>(left + run.left_stride);
     if (has_more) load_left<0>(next_left);
@@ -139,12 +142,14 @@ class TileSums {
       multiply_add_tile<3>();
     }
     if (kN > 1 && has_more) load_right<1>(next_right + kTileHalves);
+    if constexpr (kM > 1 && kN > 1) behind(Constant<2>{});
     if constexpr (kM > 1) {
       if (is_first) exchange<2>(run);
       multiply_add_tile<2>();
     }
     if (has_more) load_right<0>(next_right);
     if (kM > 1 && has_more) load_left<1>(next_left + run.left_stride);
+    if constexpr (kM > 1) behind(Constant<kM * kN - 1>{});
   }
 
   template <int kM, int kN, class Beside>
@@ -152,28 +157,28 @@ class TileSums {
     // One pair of rows after the other: the sums stay.
     continues_ = after_ != nullptr && after_ == run.before[0];
     if (!continues_) until_store_ = kStoreSteps;
-    for (std::int64_t k = 0; k < run.tiles;) {
-      if (kM > 1 && kN > 1 && run.tiles - k >= 4 && beside.is_even()) {
-        step<kM, kN>(run, k, k == 0, true);
-        beside.template step<0>();
-        step<kM, kN>(run, k + 1, false, true);
-        beside.template step<1>();
-        step<kM, kN>(run, k + 2, false, true);
-        beside.template step<2>();
-        step<kM, kN>(run, k + 3, false, k + 4 < run.tiles);
-        beside.template step<3>();
-        k += 4;
-        until_store_ -= 4;
-      } else {
-        step<kM, kN>(run, k, k == 0, k + 1 < run.tiles);
-        beside.any_step();
-        ++k;
-        --until_store_;
-      }
-      if (until_store_ <= 0) {
-        _tile_stored(6, unread_, 64);
-        until_store_ = kStoreSteps;
-      }
+    const auto count = [&] {
+      beside.step();
+      if (--until_store_ > 0) return;
+      _tile_stored(6, unread_, 64);
+      until_store_ = kStoreSteps;
+    };
+    // What takes the place of these columns is decoded in as many parts as there are products.
+    const auto decode = [&](auto product) __attribute__((always_inline)) {
+      constexpr int kCount = Beside::kParts / (kM * kN);
+      unrolled<kCount>([&](auto i) __attribute__((always_inline)) {
+        beside.template decode<decltype(product)::kValue * kCount + decltype(i)::kValue>();
+      });
+    };
+    const auto nothing = [](auto) __attribute__((always_inline)){};
+    std::int64_t k = 0;
+    for (const std::int64_t end = std::min(run.tiles, beside.decode_steps()); k < end; ++k) {
+      step<kM, kN>(run, k, decode);
+      count();
+    }
+    for (; k < run.tiles; ++k) {
+      step<kM, kN>(run, k, nothing);
+      count();
     }
     after_ = run.after;
   }
