@@ -24,8 +24,8 @@ inline constexpr std::int64_t kSlabColumns = 512;
 /// Columns that a format in the file's order decodes at a time.
 inline constexpr std::int64_t kFileColumns = 256;
 
-/// Activations that lie in tiles: [16 rows][32 columns][16 rows][32 columns] bf16, rows that are
-/// missing zero. Halves that `rows` rows take:
+/// Activations that lie in tiles: [16 rows][32 columns][16 rows][32 columns] bf16. Rows that are
+/// missing are multiplied as well, and nobody reads their results. Halves that `rows` rows take:
 constexpr std::int64_t tile_halves(std::int64_t rows, std::int64_t columns) {
   return (rows + 15) / 16 * 16 * columns;
 }

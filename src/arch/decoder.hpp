@@ -95,8 +95,8 @@ inline ValueId gated_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std:
 ValueId norm(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, const std::string& base,
              ValueId x);
 
-/// Final norm and the output head, which is the embedding table
-/// itself when the file has no output.weight.
+/// Final norm and the output head, which is the embedding table itself when the file has no
+/// output.weight.
 ValueId output_head(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, ValueId x);
 
 }  // namespace ingot

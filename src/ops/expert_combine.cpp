@@ -16,8 +16,11 @@ void check(const ExpertCombine& op, const Program& program) {
   const Value& out = program.value(op.out);
   const Value& weights = program.value(op.routing.weights);
   require_same_shape(op, program, op.routing.weights, op.routing.places);
-  require(op, weights.columns == program.experts_used, weights.name, " should have ",
-          program.experts_used, " columns");
+  require(op,
+          (weights.rows == Rows::tokens || weights.rows == Rows::outputs) &&
+              weights.columns == program.experts_used,
+          weights.name, " should have a row per token or output and ", program.experts_used,
+          " columns");
   require(op, in.rows == assignments_of(weights.rows), in.name,
           " should have a row per assignment");
   require(op, out.rows == weights.rows && out.columns == in.columns, out.name,

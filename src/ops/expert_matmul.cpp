@@ -28,6 +28,8 @@ void check(const ExpertMatMul& op, const Program& program) {
   const std::int64_t experts = program.value(op.routing.offsets).columns - 1;
   const Rows token_rows = program.value(op.routing.weights).rows;
   const Rows assignments = assignments_of(token_rows);
+  require(op, token_rows == Rows::tokens || token_rows == Rows::outputs,
+          program.value(op.routing.weights).name, " should have a row per token or output");
   require(op, in.rows == token_rows || in.rows == assignments, in.name,
           " should have a row per token that is routed, or per assignment");
   require(op,
