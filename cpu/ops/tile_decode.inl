@@ -37,9 +37,10 @@ class DecodePacked {
     constexpr int kQuads = 8 / kPieces;  // of columns
     const std::byte* const group = group_;
     if constexpr (kPiece % (kPieces / kSpans) == 0) {
+      constexpr int kSpan = kPiece * kSpans / kPieces;
       const typename P::Scales scales(block_, 0);
-      scale_ = scales.template scale<kPiece * kSpans / kPieces>(g_);
-      shift_ = scale_ * (kBase + P::kOffset) + scales.template min<kPiece * kSpans / kPieces>(g_);
+      scale_ = (Floats)((Ints)(scales.template scale<kSpan>(g_) * kEnlarged) & kScaleBits);
+      shift_ = scale_ * (kBase + P::kOffset) + scales.template min<kSpan>(g_) * kEnlarged;
     }
     const Floats scale = scale_;
     const Floats shift = shift_;
@@ -47,11 +48,10 @@ class DecodePacked {
       constexpr int j = kPiece * kQuads + decltype(number)::kValue;
       const auto codes = (Ints)P::template code<j>(group, 0);
       const auto weight = [&](Floats placed) __attribute__((always_inline)) {
-        if constexpr (kIsExact) return placed * scale - shift;
-        return (placed - (kBase + P::kOffset)) * scale;
+        return placed * scale - shift;
       };
-      const Ints pair0 = pair_bf16(weight(placed<0>(codes)), weight(placed<2>(codes)));
-      const Ints pair1 = pair_bf16(weight(placed<1>(codes)), weight(placed<3>(codes)));
+      const Ints pair0 = pair_uppers(weight(placed<0>(codes)), weight(placed<2>(codes)));
+      const Ints pair1 = pair_uppers(weight(placed<1>(codes)), weight(placed<3>(codes)));
       __builtin_memcpy(out + 2 * j * 32, &pair0, sizeof pair0);
       __builtin_memcpy(out + (2 * j + 1) * 32, &pair1, sizeof pair1);
     });
@@ -62,10 +62,15 @@ class DecodePacked {
   // of seven bits fit its first byte.
   static constexpr int kByte = P::kOffset < 64 ? 2 : 1;
   static constexpr float kBase = kByte == 2 ? 128 : 32768;
-  // Whether kBase times a scale is: f16 times a K-quant's factor, 17 bits, times 32768 + 127 is
-  // not.
-  static constexpr bool kIsExact = kByte == 2 || P::kBlockColumns == 32;
-  static_assert(kIsExact || !P::kHasMin);
+  // Weights are enlarged and cut to bf16: as good as rounded (docs/numerics.md), without the
+  // additions. A number m of [1, 2) loses half a unit of 2^-7 on average, and enlarging gives
+  // 128 m / 384 units back, which is as much where m is as frequent as 1 / m. What is a bf16 stays
+  // what it is.
+  static constexpr float kEnlarged = 1.0F + 1.0F / 384;
+  // Bits of a scale that are kept: 18, or 15, so that it is exact times kBase + kOffset, whose 6 or
+  // 9 upper bits are not zero, and a code of kOffset is zero.
+  static constexpr std::int32_t kScaleBits = kByte == 2 ? ~0x3f : ~0x1ff;
+  static_assert(static_cast<int>(kBase + P::kOffset) % (kByte == 2 ? 4 : 128) == 0);
 
   /// kBase + byte kFrom of each lane.
   template <int kFrom>

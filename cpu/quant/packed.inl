@@ -143,7 +143,7 @@ struct Packed<quant::Q8_0> : CodeGroups<8, 0>, OneScale<quant::Q8_0::Block> {
 template <>
 struct Packed<quant::IQ4_NL>
     : SplitNibbles<quant::IQ4_NL, 0>, TableGroups<kShiftedIq4>, OneScale<quant::IQ4_NL::Block> {
-  static constexpr int kOffset = 127;
+  static constexpr int kOffset = 128;
 };
 
 template <>

@@ -235,7 +235,7 @@ struct Packed<quant::IQ4_XS> : TableGroups<kShiftedIq4> {
   static constexpr bool kExists = true;
   static constexpr int kBlockColumns = 256;
   static constexpr int kHeaderBytes = 32 + 2 * 16 + 4 * 16;
-  static constexpr int kOffset = 127;
+  static constexpr int kOffset = 128;
   static constexpr int kLargest = 127 * 32;
   static constexpr bool kHasMin = false;
   static constexpr int kScaleSpan = 32;

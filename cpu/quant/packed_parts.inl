@@ -16,15 +16,13 @@ struct Packed {
   static constexpr bool kExists = false;
 };
 
-/// f16 of the rows of vector `part`. A NaN becomes the common one, whose rounding to bf16 by
-/// addition stays a NaN.
+/// f16 of the rows of vector `part`.
 inline Floats load_halves(const std::byte* rows, int part) {
   const std::byte* from = rows + 2 * kLanes * part;
 #if defined(__AVX512F__)
-  const Floats v =
-      (Floats)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  return (Floats)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 #elif defined(__AVX2__)
-  const Floats v = (Floats)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  return (Floats)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 #else
   Floats v;
   for (int i = 0; i < kLanes; ++i) {
@@ -32,8 +30,8 @@ inline Floats load_halves(const std::byte* rows, int part) {
     __builtin_memcpy(&half, from + 2 * i, sizeof half);
     v[i] = quant::from_f16(half);
   }
+  return v;
 #endif
-  return v == v ? v : broadcast(__builtin_nanf(""));
 }
 
 /// Codes of kLow bits (2, 4 or 8) and kHigh more (0, 1 or 2), 32 columns of 16 rows at a time:
@@ -112,7 +110,7 @@ struct CodeTable {
   }
 };
 inline constexpr CodeTable<12> kShiftedFloat4(quant::MXFP4::kDoubled);
-inline constexpr CodeTable<127> kShiftedIq4(quant::kIq4Values);
+inline constexpr CodeTable<128> kShiftedIq4(quant::kIq4Values);
 
 template <const auto& kTable>
 struct TableGroups : NibbleGroups<0> {

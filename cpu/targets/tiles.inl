@@ -54,10 +54,15 @@ inline Ints with_bytes(Ints to, Ints from, std::int32_t which) {
                                         (__m512i)(lane + which));
 }
 
+/// Lane i: the upper half of low[i] in the low half, that of high[i] in the high one.
+inline Ints pair_uppers(Floats low, Floats high) {
+  return with_bytes<0b0011>((Ints)high, (Ints)low, 0x0302);
+}
+
 /// Lane i: bf16(low[i]) in the low half, bf16(high[i]) in the high one, rounded to nearest, ties
 /// away from zero. NaN must be the common one.
 inline Ints pair_bf16(Floats low, Floats high) {
-  return with_bytes<0b0011>((Ints)high + 0x8000, (Ints)low + 0x8000, 0x0302);
+  return pair_uppers((Floats)((Ints)low + 0x8000), (Floats)((Ints)high + 0x8000));
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET
