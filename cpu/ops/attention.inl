@@ -11,9 +11,10 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-/// Divides by the sum, the sink's share included.
+/// Divides by the sum, the sink's share included. `write` is how vectors are stored: store, stream.
+template <class Write>
 inline void finish_head(const float* sums, float largest, float total, const float* sink,
-                        std::int64_t size, float* out) {
+                        std::int64_t size, float* out, Write&& write) {
   float factor = 1.0F;
   if (sink != nullptr) {
     const float top = *sink > largest ? *sink : largest;
@@ -21,7 +22,9 @@ inline void finish_head(const float* sums, float largest, float total, const flo
     total = total * factor + exponential(*sink - top);
   }
   const float inverse = total == 0.0F ? 0.0F : factor / total;
-  for (std::int64_t i = 0; i < size; ++i) out[i] = sums[i] * inverse;
+  std::int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) write(out + i, load(sums + i) * inverse);
+  for (; i < size; ++i) out[i] = sums[i] * inverse;
 }
 
 /// The tiles of a task, one after the other, each for the rows that see some of it.
@@ -49,14 +52,16 @@ inline void attend_tiles(const Attend& task, const AttentionWork& work) {
 }
 
 /// Where the result of query r goes, given its weighted values, largest score and sum of weights.
+template <class Write>
 inline void finish_query(const Attend& task, std::int64_t r, float* sums, float largest,
-                         float total) {
+                         float total, Write&& write) {
   const std::int64_t row = r / task.heads;
   const std::int64_t head = r % task.heads;
   if (task.values.rotated) unrotate(sums, task.values.stored_size);
   if (task.split == nullptr) {
     finish_head(sums, largest, total, task.sinks != nullptr ? task.sinks + head : nullptr,
-                task.values.size, task.out + row * task.out_stride + head * task.values.size);
+                task.values.size, task.out + row * task.out_stride + head * task.values.size,
+                write);
     return;
   }
   float* split = task.split + row * task.split_row_stride + head * task.split_stride;
@@ -88,7 +93,8 @@ inline void attend_on_vectors(const Attend& task) {
     attend_tiles<AttendDecoded>(task, work);
   }
   for (std::int64_t r = 0; r < queries; ++r) {
-    finish_query(task, r, work.sums + r * work.value_stride, work.largest[r], work.totals[r]);
+    finish_query(task, r, work.sums + r * work.value_stride, work.largest[r], work.totals[r],
+                 store);
   }
 }
 
@@ -112,8 +118,9 @@ inline void attend(const Attend& task) {
   const std::int64_t rows = last * task.heads <= kFewQueries ? task.rows - last : task.rows;
   if (rows > 0 && takes_tiles(task)) {
     const Attend part = rows_of(task, 0, rows);
+    // Past the caches, as results of products go (PlainRows): a store would fetch the line first.
     const auto finish = [&](std::int64_t r, float* sums, float largest, float total) {
-      finish_query(part, r, sums, largest, total);
+      finish_query(part, r, sums, largest, total, stream);
     };
     // The rounding of 4-bit caches dwarfs bf16's; others get two bf16 per number.
     if (task.keys.type == DType::Q4_0 && task.values.type == DType::Q4_0) {
@@ -121,6 +128,7 @@ inline void attend(const Attend& task) {
     } else {
       AttendOnTiles<2>(part).run(finish);
     }
+    finish_streams();
     first = rows;
   }
 #endif
@@ -149,7 +157,7 @@ inline void merge_splits(const MergeSplits& task) {
       task.out[i] += weight * split[kSplitHeadFloats + i];
     }
   }
-  finish_head(task.out, largest, total, task.sink, task.size, task.out);
+  finish_head(task.out, largest, total, task.sink, task.size, task.out, store);
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET
