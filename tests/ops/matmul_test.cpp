@@ -186,6 +186,56 @@ TEST(MatMulTest, QuantizesAwkwardActivations) {
   }
 }
 
+// Tiles take weights as bf16, by way of floats that are not: what needs no rounding must get none,
+// and codes that stand for zero must be zero whatever their scale.
+TEST(MatMulTest, WeightsThatBf16HoldsAreExactOnTiles) {
+  constexpr std::int64_t kColumns = 256;
+  constexpr std::int64_t kOutputs = 32;
+  constexpr std::int64_t kRows = 20;
+  struct Case {
+    DType type;
+    int lowest;   // of the integers that the type holds with a scale of one
+    int highest;  // whose magnitude makes that scale, or the lowest's
+  };
+  for (const auto& [type, lowest, highest] :
+       {Case{DType::Q8_0, -127, 127}, {DType::Q4_0, -8, 7}, {DType::Q5_0, -16, 15}}) {
+    SCOPED_TRACE(to_string(type));
+    const cpu::KernelTable& table = cpu::select_target();
+    if (cpu::path_of(table, table.format(type), kRows) != cpu::Path::tiles) continue;
+    const int span = highest - lowest + 1;
+    std::vector<float> weights(kColumns * kOutputs);
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const auto mixed = static_cast<int>((i * 2654435761U >> 7) % static_cast<unsigned>(span));
+      weights[i] = static_cast<float>(i % 32 == 5 ? lowest : lowest + mixed);
+      if (i / 32 % 7 == 3) weights[i] *= 0x1p-4F;
+    }
+    std::vector<float> x(kColumns * kRows);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 7 % 11) - 5.0F;
+    OpCase c({{0, kRows}});
+    ops::MatMul op;
+    op.in = c.input_of(kColumns, x);
+    const WeightOperand weight = c.whole(c.tensor_of(weights, kColumns, kOutputs, 1, type));
+    op.parts.push_back({weight, std::nullopt, c.output(kOutputs)});
+    for (std::int64_t n = 0; n < kOutputs; ++n) {
+      const auto first = weights.begin() + n * kColumns;
+      ASSERT_EQ(c.weight_row(weight, n), std::vector<float>(first, first + kColumns));
+    }
+    for (const Device* device : devices_under_test()) {
+      const Recorded got = c.run(*device, op, op.parts[0].out);
+      for (std::int64_t r = 0; r < kRows; ++r) {
+        for (std::int64_t n = 0; n < kOutputs; ++n) {
+          double sum = 0;
+          for (std::int64_t k = 0; k < kColumns; ++k) {
+            sum += static_cast<double>(x[static_cast<std::size_t>(r * kColumns + k)]) *
+                   static_cast<double>(weights[static_cast<std::size_t>(n * kColumns + k)]);
+          }
+          EXPECT_EQ(static_cast<double>(got.at(r, n)), sum) << "row " << r << ", output " << n;
+        }
+      }
+    }
+  }
+}
+
 TEST(MatMulTest, PassesNanAndInfinityOnToTheirRowOnly) {
   for (const float bad : {std::nanf(""), INFINITY}) {
     for (const std::int64_t rows : {4, 12}) {

@@ -90,7 +90,7 @@ inline double error_of(DType type, cpu::Path path, std::span<const float> x,
           sum += step * column.size;
           break;
         case cpu::Path::tiles:
-          // Both factors to bf16; the weight by way of (256 + offset + q) * scale in f32.
+          // Both factors to bf16; the weight by way of (base + code) * scale in f32.
           rounding += magnitude * weight * (std::pow(2.0, -8) + std::pow(2.0, -18)) +
                       magnitude * kUnit * 640 * column.scale;
           break;
