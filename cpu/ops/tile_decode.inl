@@ -1,4 +1,6 @@
 // Weights decoded to bf16 tiles, little by little, for tile_product.inl.
+#include <bit>
+
 #include "cpu/ops/tile_stripes.inl"
 #include "cpu/quant/packed.inl"
 #include "cpu/targets/tiles.inl"
@@ -67,10 +69,12 @@ class DecodePacked {
   // 128 m / 384 units back, which is as much where m is as frequent as 1 / m. What is a bf16 stays
   // what it is.
   static constexpr float kEnlarged = 1.0F + 1.0F / 384;
-  // Bits of a scale that are kept: 18, or 15, so that it is exact times kBase + kOffset, whose 6 or
-  // 9 upper bits are not zero, and a code of kOffset is zero.
-  static constexpr std::int32_t kScaleBits = kByte == 2 ? ~0x3f : ~0x1ff;
-  static_assert(static_cast<int>(kBase + P::kOffset) % (kByte == 2 ? 4 : 128) == 0);
+  // A scale gives up as many bits as make it exact times kBase + kOffset, so that a code of kOffset
+  // is zero: none where that is a power of two, as it is where there are mins.
+  static constexpr auto kZero = static_cast<unsigned>(kBase) + P::kOffset;
+  static constexpr unsigned kOdd = kZero >> std::countr_zero(kZero);
+  static constexpr std::int32_t kScaleBits = kOdd == 1 ? ~0 : ~0 << std::bit_width(kOdd);
+  static_assert(kOdd == 1 || !P::kHasMin);
 
   /// kBase + byte kFrom of each lane.
   template <int kFrom>
