@@ -2,7 +2,7 @@
 // all rows of the task, which lie in tiles already. A stripe stays in the first-level cache,
 // because activations and sums are loaded past it, from the second-level one; and the next one is
 // decoded in its place, between the products of the last rows.
-#include "cpu/ops/tile_decode.inl"
+#include "cpu/ops/stripe_decoder.inl"
 #include "cpu/ops/tile_product.hpp"
 #include "cpu/ops/tile_results.inl"
 #include "cpu/ops/tile_stripes.inl"
@@ -48,7 +48,7 @@ class NextSlab {
   }
   void advance() {
     if (at_ == nullptr) return;
-    for (int i = 0; i < 4; ++i, at_ += kLineHalves) __builtin_prefetch(at_, 0, 2);
+    for (int i = 0; i < 4; ++i, at_ += kLineHalves) prefetch_line_later(at_);
   }
 
  private:
@@ -88,20 +88,13 @@ struct TileWork {
 /// Other work, beside the products of 32 columns.
 template <class Decode, class Results>
 struct BesideProducts {
-  static constexpr int kParts = StripeDecoder<Decode>::kParts;
-
   NextSlab& next_slab;
   StripeDecoder<Decode>& decoder;
   SumsWriter<Results>& writer;
 
-  /// Steps from now on in which decode() is wanted: part by part, each once.
-  std::int64_t decode_steps() const { return decodes ? decoder.steps() : 0; }
-  template <int kPart>
-  [[gnu::always_inline]] void decode() {
-    decoder.template part<kPart>();
-  }
   [[gnu::always_inline]] void step() {
     next_slab.advance();
+    if (!decodes) decoder.fetch();
     writer.advance();
   }
 
@@ -116,19 +109,20 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
   const std::int64_t left_tiles = (task.rows + kTileRows - 1) / kTileRows;
   const std::int64_t pairs = (left_tiles + 1) / 2;
   const TileWork work(task.work);
-  StripeDecoder<Decode> decoder(stripes, task.weight, decode, work.stripe);
+  StripeDecoder<Decode> decoder(stripes, pairs, task.weight, decode, work.stripe);
   SumsWriter<Results> writer(results);
   NextSlab next_slab(task, stripes, left_tiles);
   TileSums sums(work.unread);
-  BesideProducts beside{next_slab, decoder, writer};
-  decoder.fetch(0);
-  decoder.start(0);
-  decoder.finish();
+  BesideProducts<Decode, Results> beside{next_slab, decoder, writer};
+  decoder.decode(0);
   for (std::int64_t s = 0; s < stripes.count; ++s) {
     const Stripe stripe = stripes[s];
     const bool is_last = stripe.first_tile + stripe.tiles == stripes.all_tiles;
     const TileGroup groups[2] = {stripes.group(stripe, 0), stripes.group(stripe, 1)};
-    for (std::int64_t pair = 0; pair < pairs; ++pair) {
+    decoder.start_fetching(s + 1);
+    for (std::int64_t turn = 0; turn < pairs; ++turn) {
+      // There and back: sums of the last rows of a slab stay in the tiles for the next one.
+      const std::int64_t pair = s % 2 == 0 ? turn : pairs - 1 - turn;
       const std::int64_t block = stripe.number * pairs + pair;
       float* kept = work.sums + (stripes.by_row ? pair : block) * 4 * kSumTile;
       const std::int64_t first_row = pair * 2 * kTileRows;
@@ -148,9 +142,9 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
         t.before_row = 16;
         t.before_left = 2 * kSumTile;
       }
-      t.after = is_last ? work.finished[pair % 2] : kept;
+      t.after = is_last ? work.finished[turn % 2] : kept;
       next_slab.start(stripe.first_tile + stripe.tiles, block);
-      beside.decodes = pair + 1 == pairs && s + 1 < stripes.count;
+      beside.decodes = turn + 1 == pairs && s + 1 < stripes.count;
       if (beside.decodes) decoder.start(s + 1);
       sums.add(t, rows > kTileRows, stripe.groups > 1, beside);
       writer.finish();

@@ -120,7 +120,7 @@ class SumsWriter {
 
   /// `steps`: how often advance() will be called.
   void start(const FinishedSums& sums, std::int64_t steps) {
-    tiles_ = sums.tiles;
+    at_ = sums.tiles;
     rows_ = results_.start(sums);
     row_ = 0;
     rows_per_step_ = (rows_ + steps - 1) / steps;
@@ -134,12 +134,13 @@ class SumsWriter {
 
  private:
   void next_row() {
-    results_.write(tiles_ + row_ / kTileRows * 2 * kSumTile + row_ % kTileRows * 16);
-    ++row_;
+    results_.write(at_);
+    at_ += 16;
+    if (++row_ == kTileRows) at_ += kSumTile;
   }
 
   Results results_;
-  const float* tiles_ = nullptr;
+  const float* at_ = nullptr;  ///< first group's sums of the next row
   std::int64_t rows_ = 0;
   std::int64_t row_ = 0;
   std::int64_t rows_per_step_ = 0;

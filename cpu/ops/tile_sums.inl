@@ -163,18 +163,21 @@ class TileSums {
       _tile_stored(6, unread_, 64);
       until_store_ = kStoreSteps;
     };
-    // What takes the place of these columns is decoded in as many parts as there are products.
-    const auto decode = [&](auto product) __attribute__((always_inline)) {
-      constexpr int kCount = Beside::kParts / (kM * kN);
-      unrolled<kCount>([&](auto i) __attribute__((always_inline)) {
-        beside.template decode<decltype(product)::kValue * kCount + decltype(i)::kValue>();
-      });
-    };
     const auto nothing = [](auto) __attribute__((always_inline)){};
     std::int64_t k = 0;
-    for (const std::int64_t end = std::min(run.tiles, beside.decode_steps()); k < end; ++k) {
-      step<kM, kN>(run, k, decode);
-      count();
+    // What takes the place of these columns is decoded in as many parts as there are products.
+    if (beside.decodes) {
+      auto decoding = beside.decoder.decoding();
+      for (const std::int64_t end = std::min(run.tiles, decoding.tiles); k < end; ++k) {
+        step<kM, kN>(run, k, [&](auto product) __attribute__((always_inline)) {
+          constexpr int kCount = decltype(decoding)::kParts / (kM * kN);
+          unrolled<kCount>([&](auto i) __attribute__((always_inline)) {
+            decoding.template part<decltype(product)::kValue * kCount + decltype(i)::kValue>(k);
+          });
+        });
+        count();
+      }
+      beside.decoder.skip(k);
     }
     for (; k < run.tiles; ++k) {
       step<kM, kN>(run, k, nothing);

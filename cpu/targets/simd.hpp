@@ -233,6 +233,15 @@ inline void prefetch_line(const std::byte* at) {
 #endif
 }
 
+/// The same no further than into the second-level cache.
+inline void prefetch_line_later(const void* at) {
+#if defined(__x86_64__)
+  asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(at)));
+#else
+  __builtin_prefetch(at, 0, 2);
+#endif
+}
+
 /// Of kLines lines from `from` on, those of step kStep of kSteps: as even as it goes.
 template <int kLines, int kStep, int kSteps>
 inline void prefetch_share(const std::byte* from) {

@@ -45,24 +45,37 @@ inline void store_bf16(std::uint16_t* to, Floats low, Floats high) {
   __builtin_memcpy(to, &rounded, sizeof rounded);
 }
 
-/// `to`, of which byte n of each lane comes from the same lane of `from`, from where byte n of
-/// `which` says, if bit n of kBytes is set. One operation.
+/// (to, from): `to`, of which byte n of each lane comes from the same lane of `from`, from where
+/// byte n of `which` says, if bit n of kBytes is set. One operation.
 template <unsigned kBytes>
-inline Ints with_bytes(Ints to, Ints from, std::int32_t which) {
-  const Ints lane = Ints{0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12} * 0x01010101;
-  return (Ints)_mm512_mask_shuffle_epi8((__m512i)to, kBytes * 0x1111111111111111U, (__m512i)from,
-                                        (__m512i)(lane + which));
-}
+class WithBytes {
+ public:
+  WithBytes(std::int32_t which)
+      : from_(Ints{0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12} * 0x01010101 + which) {}
+  [[gnu::always_inline]] Ints operator()(Ints to, Ints from) const {
+    return (Ints)_mm512_mask_shuffle_epi8((__m512i)to, bytes_, (__m512i)from, (__m512i)from_);
+  }
+
+ private:
+  Ints from_;
+  __mmask64 bytes_ = kBytes * 0x1111111111111111U;
+};
 
 /// Lane i: the upper half of low[i] in the low half, that of high[i] in the high one.
-inline Ints pair_uppers(Floats low, Floats high) {
-  return with_bytes<0b0011>((Ints)high, (Ints)low, 0x0302);
-}
+class PairUppers {
+ public:
+  [[gnu::always_inline]] Ints operator()(Floats low, Floats high) const {
+    return place_((Ints)high, (Ints)low);
+  }
+
+ private:
+  WithBytes<0b0011> place_{0x0302};
+};
 
 /// Lane i: bf16(low[i]) in the low half, bf16(high[i]) in the high one, rounded to nearest, ties
 /// away from zero. NaN must be the common one.
 inline Ints pair_bf16(Floats low, Floats high) {
-  return pair_uppers((Floats)((Ints)low + 0x8000), (Floats)((Ints)high + 0x8000));
+  return PairUppers{}((Floats)((Ints)low + 0x8000), (Floats)((Ints)high + 0x8000));
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET
