@@ -63,16 +63,54 @@ class GatedKernel final : public Kernel {
 
   void run(const StepContext& step, float* worker_space,
            std::int64_t task) const noexcept override {
+    run_all(step, worker_space, {task, task + 1});
+  }
+
+  void run_all(const StepContext& step, float* worker_space, TaskRun run) const noexcept override {
+    const Tasks tasks(*chain_, chain_->first.step_rows(step));
+    while (!run.empty()) {
+      const std::int64_t together = std::min(
+          {run.end - run.begin, tasks.most_together, tasks.blocks - run.begin % tasks.blocks});
+      multiply(step, worker_space, tasks, run.begin, together);
+      run.begin += together;
+    }
+  }
+
+ private:
+  // How the work is cut up in a step of `step_rows` rows.
+  struct Tasks {
+    Tasks(const Chain& chain, std::int64_t step_rows)
+        : path(path_of(*chain.first.table, *chain.gate().weight.format, step_rows)) {
+      const WeightRows& gate = chain.gate().weight;
+      const TaskShape shape = task_shape(path, gate);
+      rows = shape.rows;
+      // Prepared activations are in groups of 32 columns.
+      columns = path == Path::tiles ? kTileColumnsOfEach : divide_up(shape.weight_rows, 32) * 32;
+      blocks = divide_up(chain.next.columns, columns);
+      if (multiplies_side_by_side(path, chain.next.prepared_path(step_rows), gate,
+                                  chain.up().weight)) {
+        most_together = cpu::most_together(path, gate, std::min(rows, step_rows));
+      }
+    }
+    Path path;
+    std::int64_t rows = 0;
+    std::int64_t columns = 0;
+    std::int64_t blocks = 0;         // all of them before the next rows, which stay in the cache
+    std::int64_t most_together = 1;  // neighbours that are one product over more columns
+  };
+
+  void multiply(const StepContext& step, float* worker_space, const Tasks& tasks, std::int64_t task,
+                std::int64_t count) const noexcept {
     const MatMulData& first = chain_->first;
     const ActivationRows in = first.activations(step);
-    const Tasks tasks(*chain_, in.count);
     const std::int64_t row = task / tasks.blocks * tasks.rows;
     const std::int64_t column = task % tasks.blocks * tasks.columns;
     const std::int64_t rows = std::min(tasks.rows, in.count - row);
-    const std::int64_t columns = std::min(tasks.columns, chain_->next.columns - column);
+    const std::int64_t columns = std::min(count * tasks.columns, chain_->next.columns - column);
+    const std::int64_t room = std::min(tasks.columns, columns);
     float* gate = worker_space;
-    float* up = gate + rows * columns;
-    float* work = up + rows * columns;
+    float* up = gate + rows * room;
+    float* work = up + rows * room;
     Product product;
     product.path = tasks.path;
     product.in = in;
@@ -91,23 +129,6 @@ class GatedKernel final : public Kernel {
     multiply_glu(*first.table, chain_->op, of_part(chain_->gate(), gate), of_part(chain_->up(), up),
                  chain_->next_input(step, row, column), work);
   }
-
- private:
-  // How the work is cut up in a step of `step_rows` rows.
-  struct Tasks {
-    Tasks(const Chain& chain, std::int64_t step_rows)
-        : path(path_of(*chain.first.table, *chain.gate().weight.format, step_rows)) {
-      const TaskShape shape = task_shape(path, chain.gate().weight);
-      rows = shape.rows;
-      // Prepared activations are in groups of 32 columns.
-      columns = path == Path::tiles ? kTileColumnsOfEach : divide_up(shape.weight_rows, 32) * 32;
-      blocks = divide_up(chain.next.columns, columns);
-    }
-    Path path;
-    std::int64_t rows = 0;
-    std::int64_t columns = 0;
-    std::int64_t blocks = 0;  // all of them before the next rows, which stay in the cache
-  };
 
   SharedChain chain_;
 };

@@ -1,6 +1,7 @@
 #include "cpu/ops/product.hpp"
 
 #include <array>
+#include <limits>
 
 #include "cpu/ops/kernel.hpp"
 #include "cpu/quant/packed.hpp"
@@ -226,6 +227,16 @@ std::int64_t product_work_floats(const KernelTable& table, const FormatKernels& 
                   product_work_floats(path_of(table, format, kFewRows + 1)));
 }
 
+std::int64_t most_together(Path path, const WeightRows& weight, std::int64_t rows) {
+  switch (path) {
+    case Path::integers: return std::numeric_limits<std::int64_t>::max();
+    case Path::tiles: return most_tile_weight_rows(rows, weight.columns) / kTileWeightRows;
+    case Path::panels:
+    case Path::floats: return 1;
+  }
+  return 1;
+}
+
 void multiply(const KernelTable& table, const Product& task, float* work) {
   switch (task.path) {
     case Path::integers: return multiply_integers(table, task);
@@ -242,14 +253,15 @@ void multiply_all(const KernelTable& table, const Product& all, float* work) {
   }
 }
 
+bool multiplies_side_by_side(Path path, Path next, const WeightRows& gate, const WeightRows& up) {
+  return path == Path::tiles && next == Path::tiles && gate.format == up.format &&
+         gate.packed_rows == gate.rows && up.packed_rows == up.rows;
+}
+
 void multiply_glu(const KernelTable& table, const ops::Glu& glu, const Product& gate,
                   const Product& up, const Prepared& out, float* work) {
   const WeightRows& weight = gate.weight;
-  const bool side_by_side =
-      gate.path == Path::tiles && out.path == Path::tiles && weight.format == up.weight.format &&
-      weight.packed_rows == weight.rows && up.weight.packed_rows == weight.rows &&
-      2 * weight.rows <= kTileWeightRows;
-  if (side_by_side) {
+  if (multiplies_side_by_side(gate.path, out.path, weight, up.weight)) {
     TileProduct both = on_tiles(gate, work);
     both.glu = {up.weight.first,  up.bias,    glu.kind, static_cast<float>(glu.limit),
                 tiles_at(out, 0), out.columns};

@@ -59,7 +59,7 @@ std::int64_t product_work_floats(const KernelTable& table, const FormatKernels& 
 
 struct Product {
   Path path = Path::floats;
-  WeightRows weight;           ///< at most task_shape(...).weight_rows
+  WeightRows weight;           ///< of most_together(...) tasks, at most
   ActivationRows in;           ///< all rows; those of the task are [first_row, first_row + rows)
   std::int64_t first_row = 0;  ///< a multiple of task_shape(...).rows
   std::int64_t rows = 0;
@@ -72,10 +72,16 @@ struct Product {
   bool reused = false;  ///< `out` is read by the caller, not by a later kernel
 };
 
+/// Neighbouring tasks of `rows` rows that may be one product, at most.
+std::int64_t most_together(Path path, const WeightRows& weight, std::int64_t rows);
+
 void multiply(const KernelTable& table, const Product& task, float* work);
 
 /// The same with any number of weight rows, one task after the other.
 void multiply_all(const KernelTable& table, const Product& all, float* work);
+
+/// Whether multiply_glu() of these weights needs no room for the products.
+bool multiplies_side_by_side(Path path, Path next, const WeightRows& gate, const WeightRows& up);
 
 /// Glu of two products that differ in their weight, of one shape, its bias and `out`, made ready as
 /// part of a whole; gate.out and up.out are work space, both `reused`.

@@ -35,9 +35,6 @@ struct TileGroup {
   float* out = nullptr;         ///< first row
 };
 
-/// Activations that the second-level cache keeps beside sums and weights.
-inline constexpr std::int64_t kKeptBytes = 1 << 20;
-
 /// The stripes of a task: all slabs of the same rows one after the other where the second-level
 /// cache keeps all activations, so that it need not keep all sums; otherwise slab by slab. The two
 /// groups of a stripe are neighbours, or the same rows of gate and up.
@@ -46,7 +43,7 @@ class Stripes {
   explicit Stripes(const TileProduct& task)
       : all_tiles(task.weight.columns / kTileColumns),
         slab(slab_tiles(all_tiles, kSlabColumns)),
-        by_row(task.rows * task.weight.columns * 2 <= kKeptBytes),
+        by_row(keeps_activations(task.rows, task.weight.columns)),
         slabs_((all_tiles + slab - 1) / slab),
         row_bytes_(task.weight.row_bytes),
         step_(task.glu.up == nullptr ? kStripeRows : kTileRows),
