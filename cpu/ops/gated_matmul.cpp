@@ -69,8 +69,8 @@ class GatedKernel final : public Kernel {
   void run_all(const StepContext& step, float* worker_space, TaskRun run) const noexcept override {
     const Tasks tasks(*chain_, chain_->first.step_rows(step));
     while (!run.empty()) {
-      const std::int64_t together = std::min(
-          {run.end - run.begin, tasks.most_together, tasks.blocks - run.begin % tasks.blocks});
+      const std::int64_t same_rows = tasks.blocks - run.begin % tasks.blocks;
+      const std::int64_t together = tasks.may_be_one ? std::min(run.end - run.begin, same_rows) : 1;
       multiply(step, worker_space, tasks, run.begin, together);
       run.begin += together;
     }
@@ -87,16 +87,14 @@ class GatedKernel final : public Kernel {
       // Prepared activations are in groups of 32 columns.
       columns = path == Path::tiles ? kTileColumnsOfEach : divide_up(shape.weight_rows, 32) * 32;
       blocks = divide_up(chain.next.columns, columns);
-      if (multiplies_side_by_side(path, chain.next.prepared_path(step_rows), gate,
-                                  chain.up().weight)) {
-        most_together = cpu::most_together(path, gate, std::min(rows, step_rows));
-      }
+      may_be_one = multiplies_side_by_side(path, chain.next.prepared_path(step_rows), gate,
+                                           chain.up().weight);
     }
     Path path;
     std::int64_t rows = 0;
     std::int64_t columns = 0;
-    std::int64_t blocks = 0;         // all of them before the next rows, which stay in the cache
-    std::int64_t most_together = 1;  // neighbours that are one product over more columns
+    std::int64_t blocks = 0;  // all of them before the next rows, which stay in the cache
+    bool may_be_one = false;  // neighbours of the same rows
   };
 
   void multiply(const StepContext& step, float* worker_space, const Tasks& tasks, std::int64_t task,

@@ -57,12 +57,12 @@ struct ProductKernel::Tasks {
         shape(task_shape(path, part.weight)),
         weight_blocks(divide_up(part.weight.rows, shape.weight_rows)),
         count(weight_blocks * divide_up(rows, shape.rows)),
-        most_together(cpu::most_together(path, part.weight, std::min(rows, shape.rows))) {}
+        may_be_one(cpu::may_be_one(path)) {}
   Path path;
   TaskShape shape;
   std::int64_t weight_blocks;  // all of them before the next rows, which stay in the cache
   std::int64_t count;
-  std::int64_t most_together;  // neighbours that are one product over more weight rows
+  bool may_be_one;  // neighbours of the same rows
 };
 
 WorkSpace ProductKernel::work_space(const StepLimits&) const {
@@ -90,8 +90,8 @@ void ProductKernel::run_all(const StepContext& step, float* worker_space,
     std::int64_t task = std::max<std::int64_t>(0, run.begin - before);
     const std::int64_t end = std::min(tasks.count, run.end - before);
     while (task < end) {
-      const std::int64_t together = std::min(
-          {end - task, tasks.most_together, tasks.weight_blocks - task % tasks.weight_blocks});
+      const std::int64_t same_rows = tasks.weight_blocks - task % tasks.weight_blocks;
+      const std::int64_t together = tasks.may_be_one ? std::min(end - task, same_rows) : 1;
       multiply_part(step, worker_space, in, part, tasks, task, together);
       task += together;
     }

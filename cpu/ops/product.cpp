@@ -1,7 +1,6 @@
 #include "cpu/ops/product.hpp"
 
 #include <array>
-#include <limits>
 
 #include "cpu/ops/kernel.hpp"
 #include "cpu/quant/packed.hpp"
@@ -227,14 +226,8 @@ std::int64_t product_work_floats(const KernelTable& table, const FormatKernels& 
                   product_work_floats(path_of(table, format, kFewRows + 1)));
 }
 
-std::int64_t most_together(Path path, const WeightRows& weight, std::int64_t rows) {
-  switch (path) {
-    case Path::integers: return std::numeric_limits<std::int64_t>::max();
-    case Path::tiles: return most_tile_weight_rows(rows, weight.columns) / kTileWeightRows;
-    case Path::panels:
-    case Path::floats: return 1;
-  }
-  return 1;
+bool may_be_one(Path path) {
+  return path == Path::integers || path == Path::tiles;
 }
 
 void multiply(const KernelTable& table, const Product& task, float* work) {

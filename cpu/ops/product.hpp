@@ -59,7 +59,7 @@ std::int64_t product_work_floats(const KernelTable& table, const FormatKernels& 
 
 struct Product {
   Path path = Path::floats;
-  WeightRows weight;           ///< of most_together(...) tasks, at most
+  WeightRows weight;           ///< task_shape(...).weight_rows, or more: may_be_one()
   ActivationRows in;           ///< all rows; those of the task are [first_row, first_row + rows)
   std::int64_t first_row = 0;  ///< a multiple of task_shape(...).rows
   std::int64_t rows = 0;
@@ -72,8 +72,8 @@ struct Product {
   bool reused = false;  ///< `out` is read by the caller, not by a later kernel
 };
 
-/// Neighbouring tasks of `rows` rows that may be one product, at most.
-std::int64_t most_together(Path path, const WeightRows& weight, std::int64_t rows);
+/// Whether neighbouring tasks of the same rows may be one product over more weight rows.
+bool may_be_one(Path path);
 
 void multiply(const KernelTable& table, const Product& task, float* work);
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 
 #include "cpu/ops/elementwise.hpp"
 #include "cpu/ops/matmul.hpp"
@@ -11,24 +10,18 @@
 namespace ingot::cpu {
 
 /// Weight rows and activation rows of a task. Its activations are read again for every 32 weight
-/// rows: 256 rows of a slab are 256 KiB, which the second-level cache keeps.
+/// rows: 256 rows of a slab are 256 KiB, which the second-level cache keeps, and so are the sums.
+/// Neighbouring tasks may be one product: only its first stripe is decoded, and only its last
+/// results are written, beside nothing else.
 inline constexpr std::int64_t kTileWeightRows = 256;
 inline constexpr std::int64_t kTileActivationRows = 256;
 
 /// Activations that the second-level cache keeps beside sums and weights.
 inline constexpr std::int64_t kKeptBytes = 1 << 20;
 
-/// Whether it keeps all of a task's: then a stripe's slabs follow each other, and only its sums
-/// wait.
+/// Whether it keeps all of a task's.
 constexpr bool keeps_activations(std::int64_t rows, std::int64_t columns) {
   return rows * columns * 2 <= kKeptBytes;
-}
-
-/// Weight rows of a product, at most. Neighbouring tasks may be one: only the first stripe of a
-/// product is decoded, and only its last results are written, beside nothing else.
-constexpr std::int64_t most_tile_weight_rows(std::int64_t rows, std::int64_t columns) {
-  return keeps_activations(rows, columns) ? std::numeric_limits<std::int64_t>::max()
-                                          : kTileWeightRows;
 }
 
 /// Weight rows decoded at a time: a stripe.
@@ -69,7 +62,7 @@ struct TileGlu {
 };
 
 struct TileProduct {
-  WeightRows weight;  ///< at most most_tile_weight_rows(), with those of `up`; a multiple of 16
+  WeightRows weight;  ///< any multiple of 16 rows
   TileGlu glu;
   const std::uint16_t* in = nullptr;
   std::int64_t rows = 0;  ///< at most kTileActivationRows

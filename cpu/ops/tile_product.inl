@@ -35,7 +35,7 @@ class NextSlab {
   NextSlab(const TileProduct& task, const Stripes& stripes, std::int64_t left_tiles)
       : in_(task.in),
         all_tiles_(stripes.all_tiles),
-        left_tiles_(stripes.by_row ? 0 : left_tiles),
+        left_tiles_(stripes.keeps_activations ? 0 : left_tiles),
         parts_((stripes.per_slab + 1) / 2),
         share_((stripes.slab + parts_ - 1) / parts_) {}
 
@@ -77,7 +77,7 @@ struct TileWork {
     gated = take(kTileActivationRows * 16);
     unread = take(kSumTile);
   }
-  float* sums;  ///< between slabs: [stripe, by row only one][32 activation rows][2][2] tiles
+  float* sums;  ///< between slabs: [stripe of a slab][32 activation rows][2][2] tiles
   std::uint16_t* stripe;
   float* decoded;
   float* finished[2];
@@ -123,8 +123,8 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
     for (std::int64_t turn = 0; turn < pairs; ++turn) {
       // There and back: sums of the last rows of a slab stay in the tiles for the next one.
       const std::int64_t pair = s % 2 == 0 ? turn : pairs - 1 - turn;
-      const std::int64_t block = stripe.number * pairs + pair;
-      float* kept = work.sums + (stripes.by_row ? pair : block) * 4 * kSumTile;
+      const std::int64_t block = stripe.place * pairs + pair;
+      float* kept = work.sums + block * 4 * kSumTile;
       const std::int64_t first_row = pair * 2 * kTileRows;
       const std::int64_t rows =
           task.rows - first_row < 2 * kTileRows ? task.rows - first_row : 2 * kTileRows;
@@ -143,7 +143,7 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
         t.before_left = 2 * kSumTile;
       }
       t.after = is_last ? work.finished[turn % 2] : kept;
-      next_slab.start(stripe.first_tile + stripe.tiles, block);
+      next_slab.start(stripe.next_slab, block);
       beside.decodes = turn + 1 == pairs && s + 1 < stripes.count;
       if (beside.decodes) decoder.start(s + 1);
       sums.add(t, rows > kTileRows, stripe.groups > 1, beside);

@@ -24,8 +24,10 @@ inline std::int64_t slab_tiles(std::int64_t tiles, std::int64_t most) {
 struct Stripe {
   std::int64_t first_tile;
   std::int64_t tiles;
-  std::int64_t number;  ///< in its slab
-  int groups;           ///< of 16 rows: 2, or 1 at the end
+  std::int64_t number;     ///< of its rows, in the task
+  std::int64_t place;      ///< in its slab
+  std::int64_t next_slab;  ///< first tile of the slab behind; all tiles at the end
+  int groups;              ///< of 16 rows: 2, or 1 at the end
 };
 
 /// 16 weight rows and where their results go.
@@ -35,15 +37,15 @@ struct TileGroup {
   float* out = nullptr;         ///< first row
 };
 
-/// The stripes of a task: all slabs of the same rows one after the other where the second-level
-/// cache keeps all activations, so that it need not keep all sums; otherwise slab by slab. The two
-/// groups of a stripe are neighbours, or the same rows of gate and up.
+/// The stripes of a task, slab by slab of so many rows that the second-level cache keeps their
+/// sums: of one stripe's where it keeps all activations. The two groups of a stripe are neighbours,
+/// or the same rows of gate and up.
 class Stripes {
  public:
   explicit Stripes(const TileProduct& task)
       : all_tiles(task.weight.columns / kTileColumns),
         slab(slab_tiles(all_tiles, kSlabColumns)),
-        by_row(keeps_activations(task.rows, task.weight.columns)),
+        keeps_activations(cpu::keeps_activations(task.rows, task.weight.columns)),
         slabs_((all_tiles + slab - 1) / slab),
         row_bytes_(task.weight.row_bytes),
         step_(task.glu.up == nullptr ? kStripeRows : kTileRows),
@@ -51,15 +53,25 @@ class Stripes {
         begin_{{task.weight.first, task.bias, task.out},
                {task.glu.up, task.glu.up_bias, task.out}} {
     if (task.glu.up == nullptr) begin_[1] = behind(begin_[0], kTileRows);
-    per_slab = (groups_ + 1) / 2;
-    count = per_slab * slabs_;
+    stripes_ = (groups_ + 1) / 2;
+    per_slab = keeps_activations ? 1 : std::min(stripes_, kTileWeightRows / kStripeRows);
+    count = stripes_ * slabs_;
   }
 
   Stripe operator[](std::int64_t i) const {
-    const std::int64_t tile = (by_row ? i % slabs_ : i / per_slab) * slab;
-    const std::int64_t number = by_row ? i / slabs_ : i % per_slab;
-    return {tile, all_tiles - tile < slab ? all_tiles - tile : slab, number,
-            groups_ - 2 * number > 1 ? 2 : 1};
+    const std::int64_t before = i / (per_slab * slabs_) * per_slab;
+    const std::int64_t together = std::min(per_slab, stripes_ - before);
+    const std::int64_t at = i - before * slabs_;
+    const std::int64_t tile = at / together * slab;
+    const std::int64_t place = at % together;
+    const std::int64_t number = before + place;
+    const bool is_last = all_tiles - tile <= slab;
+    return {.first_tile = tile,
+            .tiles = is_last ? all_tiles - tile : slab,
+            .number = number,
+            .place = place,
+            .next_slab = is_last && before + together < stripes_ ? 0 : tile + slab,
+            .groups = groups_ - 2 * number > 1 ? 2 : 1};
   }
 
   TileGroup group(const Stripe& stripe, int g) const {
@@ -68,8 +80,8 @@ class Stripes {
 
   std::int64_t all_tiles;
   std::int64_t slab;
-  bool by_row;
-  std::int64_t per_slab = 0;
+  bool keeps_activations;     ///< of all slabs
+  std::int64_t per_slab = 0;  ///< stripes, or fewer at the end
   std::int64_t count = 0;
 
  private:
@@ -79,6 +91,7 @@ class Stripes {
   }
 
   std::int64_t slabs_;
+  std::int64_t stripes_ = 0;  ///< as if there were one slab
   std::int64_t row_bytes_;
   std::int64_t step_;  ///< rows of a weight from a stripe to the next
   std::int64_t groups_;
