@@ -10,9 +10,9 @@
 namespace ingot::cpu {
 
 /// Weight rows and activation rows of a task. Its activations are read again for every 32 weight
-/// rows: 256 rows of a slab are 256 KiB, which the second-level cache keeps, and so are the sums.
-/// Neighbouring tasks may be one product: only its first stripe is decoded, and only its last
-/// results are written, beside nothing else.
+/// rows: 256 rows of a slab are 256 KiB, which the second-level cache keeps. Neighbouring tasks may
+/// be one product: only its first stripe is decoded, and only its last results are written, beside
+/// nothing else.
 inline constexpr std::int64_t kTileWeightRows = 256;
 inline constexpr std::int64_t kTileActivationRows = 256;
 
@@ -27,7 +27,11 @@ constexpr bool keeps_activations(std::int64_t rows, std::int64_t columns) {
 /// Weight rows decoded at a time: a stripe.
 inline constexpr std::int64_t kStripeRows = 32;
 
-/// Columns of a stripe, at most: a slab. As bf16 a stripe is 32 KiB, which the first-level cache
+/// Weight rows of a slab, at most. Their sums, 512 KiB of 256 activation rows, stay in the
+/// second-level cache beside the activations of a slab, which are read from memory once for them.
+inline constexpr std::int64_t kSlabRows = 512;
+
+/// Columns of a stripe, at most: of a slab. As bf16 a stripe is 32 KiB, which the first-level cache
 /// keeps.
 inline constexpr std::int64_t kSlabColumns = 512;
 
@@ -75,7 +79,7 @@ struct TileProduct {
 
 /// Floats: sums between slabs, a stripe of bf16, columns of a format in the file's order, twice
 /// 32 x 32 finished sums, gated columns that wait for their neighbours, a tile that nobody reads.
-inline constexpr std::int64_t kTileWorkFloats = kTileActivationRows * kTileWeightRows +
+inline constexpr std::int64_t kTileWorkFloats = kTileActivationRows * kSlabRows +
                                                 kStripeRows * kSlabColumns / 2 + 16 * kFileColumns +
                                                 2 * 1024 + kTileActivationRows * 16 + 256;
 

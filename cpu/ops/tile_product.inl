@@ -70,7 +70,7 @@ struct TileWork {
       at += count;
       return taken;
     };
-    sums = take(kTileActivationRows * kTileWeightRows);
+    sums = take(kTileActivationRows * kSlabRows);
     stripe = reinterpret_cast<std::uint16_t*>(take(kStripeRows * kSlabColumns / 2));
     decoded = take(kTileRows * kFileColumns);
     for (auto*& tiles : finished) tiles = take(4 * kSumTile);

@@ -54,7 +54,7 @@ class Stripes {
                {task.glu.up, task.glu.up_bias, task.out}} {
     if (task.glu.up == nullptr) begin_[1] = behind(begin_[0], kTileRows);
     stripes_ = (groups_ + 1) / 2;
-    per_slab = keeps_activations ? 1 : std::min(stripes_, kTileWeightRows / kStripeRows);
+    per_slab = keeps_activations ? 1 : std::min(stripes_, kSlabRows / kStripeRows);
     count = stripes_ * slabs_;
   }
 
