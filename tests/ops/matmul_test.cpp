@@ -139,6 +139,44 @@ TEST(MatMulTest, SharesItsInputAmongPartsOfDifferentFormats) {
   }
 }
 
+// On tiles neighbouring tasks are one product: over more weight rows than a slab has, with columns
+// of many slabs, of few, and of one. The bits are those of parts that are a task each or less.
+TEST(MatMulTest, OfMoreWeightRowsThanASlabHasIsThatOfItsParts) {
+  struct Case {
+    std::int64_t rows;
+    std::int64_t columns;
+  };
+  for (const auto& [rows, columns] : {Case{300, 2304}, {70, 1280}, {33, 256}}) {
+    for (const DType type : {DType::Q8_0, DType::Q4_K}) {
+      SCOPED_TRACE("rows " + std::to_string(rows) + ", columns " + std::to_string(columns) + ", " +
+                   std::string(to_string(type)));
+      OpCase c({{0, rows}});
+      ops::MatMul op;
+      op.in = c.input(columns);
+      WeightOperand weight = c.whole(c.tensor(type, columns, 1106));
+      op.parts.push_back({weight, std::nullopt, c.output(1106)});
+      for (const Range range :
+           {Range{0, 256}, Range{256, 512}, Range{512, 736}, Range{736, 944}, Range{944, 1106}}) {
+        weight.rows = range;
+        op.parts.push_back({weight, std::nullopt, c.output(range.size())});
+      }
+      for (const Device* device : devices_under_test()) {
+        const Recorded whole = c.run(*device, op, op.parts[0].out);
+        std::int64_t different = 0;
+        for (std::size_t p = 1; p < op.parts.size(); ++p) {
+          const Recorded part = c.run(*device, op, op.parts[p].out);
+          for (std::int64_t r = 0; r < rows; ++r) {
+            for (std::int64_t n = 0; n < part.columns; ++n) {
+              different += part.at(r, n) != whole.at(r, op.parts[p].weight.rows.begin + n) ? 1 : 0;
+            }
+          }
+        }
+        EXPECT_EQ(different, 0) << device->info().name;
+      }
+    }
+  }
+}
+
 TEST(MatMulTest, OfNoRowsDoesNothing) {
   for (const DType type : {DType::F32, DType::Q4_K}) {
     OpCase c({{0, 3}});
