@@ -69,8 +69,8 @@ class GatedKernel final : public Kernel {
   void run_all(const StepContext& step, float* worker_space, TaskRun run) const noexcept override {
     const Tasks tasks(*chain_, chain_->first.step_rows(step));
     while (!run.empty()) {
-      const std::int64_t same_rows = tasks.blocks - run.begin % tasks.blocks;
-      const std::int64_t together = tasks.may_be_one ? std::min(run.end - run.begin, same_rows) : 1;
+      const std::int64_t together =
+          tasks_together(tasks.may_be_one, run.begin, run.end, tasks.blocks);
       multiply(step, worker_space, tasks, run.begin, together);
       run.begin += together;
     }

@@ -90,8 +90,8 @@ void ProductKernel::run_all(const StepContext& step, float* worker_space,
     std::int64_t task = std::max<std::int64_t>(0, run.begin - before);
     const std::int64_t end = std::min(tasks.count, run.end - before);
     while (task < end) {
-      const std::int64_t same_rows = tasks.weight_blocks - task % tasks.weight_blocks;
-      const std::int64_t together = tasks.may_be_one ? std::min(end - task, same_rows) : 1;
+      const std::int64_t together =
+          tasks_together(tasks.may_be_one, task, end, tasks.weight_blocks);
       multiply_part(step, worker_space, in, part, tasks, task, together);
       task += together;
     }

@@ -75,6 +75,13 @@ struct Product {
 /// Whether neighbouring tasks of the same rows may be one product over more weight rows.
 bool may_be_one(Path path);
 
+/// Tasks from `task` to `end` that are one product if any are: those of the same activation rows,
+/// which `blocks` tasks share.
+inline std::int64_t tasks_together(bool may_be_one, std::int64_t task, std::int64_t end,
+                                   std::int64_t blocks) {
+  return may_be_one ? std::min(end - task, blocks - task % blocks) : 1;
+}
+
 void multiply(const KernelTable& table, const Product& task, float* work);
 
 /// The same with any number of weight rows, one task after the other.

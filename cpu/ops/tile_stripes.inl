@@ -26,7 +26,7 @@ struct Stripe {
   std::int64_t tiles;
   std::int64_t number;     ///< of its rows, in the task
   std::int64_t place;      ///< in its slab
-  std::int64_t next_slab;  ///< first tile of the slab behind; all tiles at the end
+  std::int64_t next_slab;  ///< first tile of the slab behind; none has it at the end
   int groups;              ///< of 16 rows: 2, or 1 at the end
 };
 
