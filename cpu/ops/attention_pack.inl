@@ -1,5 +1,7 @@
 // Operands of attention on AMX. Numbers are bf16 (kNumbers 1) or sums of two (kNumbers 2: hi + lo
 // hold 16 bits of one); the tiles of a number's parts lie one behind the other.
+#include <type_traits>
+
 #include "cpu/ops/attention_few.inl"
 #include "cpu/ops/attention_work.inl"
 #include "cpu/ops/rotation.inl"
@@ -45,11 +47,33 @@ inline Pairs<kNumbers> split_pairs(Floats low, Floats high) {
   return out;
 }
 
+/// The same of numbers of at most 16 significant bits, which two bf16 hold when both are cut.
+template <int kNumbers>
+inline Pairs<kNumbers> cut_pairs(Floats low, Floats high) {
+  Pairs<kNumbers> out;
+  out.part[0] = PairUppers{}(low, high);
+  if constexpr (kNumbers == 2) {
+    const auto rest = [](Floats x) { return x - (Floats)((Ints)x & ~0xffff); };
+    out.part[1] = PairUppers{}(rest(low), rest(high));
+  }
+  return out;
+}
+
 /// Whether a cache type holds no infinities: f16 saturates, also as the scale of a block.
 template <class Row>
 inline constexpr bool kIsFinite = Row::kBlockBytes > 0;
 template <>
 inline constexpr bool kIsFinite<F16Row> = true;
+
+/// Numbers of a cache in parts.
+template <int kNumbers, class Row>
+inline Pairs<kNumbers> row_pairs(Floats low, Floats high) {
+  if constexpr (kNumbers == 2 && std::is_same_v<Row, F16Row>) {
+    return cut_pairs<kNumbers>(low, high);
+  } else {
+    return split_pairs<kNumbers, kIsFinite<Row>>(low, high);
+  }
+}
 
 /// Where a block of the cache, the queries and what is made of both lie in tiles.
 template <int kNumbers>
@@ -173,7 +197,7 @@ inline void pack_keys(const TileLayout<kNumbers>& layout, const CacheTile& keys,
     for (std::int64_t t = 0; t < kGroupPositions; ++t) {
       // The last row again: what is read behind it is never used.
       const std::int64_t j = t < keys.count ? t : keys.count - 1;
-      const auto pairs = split_pairs<kNumbers, kIsFinite<Row>>(
+      const auto pairs = row_pairs<kNumbers, Row>(
           packed_vector<Row>(keys, j, scales, k, 0), packed_vector<Row>(keys, j, scales, k, 1));
       store_pairs(out + layout.key(group, k, t / kTileRows), t % kTileRows, pairs);
     }
@@ -193,7 +217,7 @@ inline void pack_values(const TileLayout<kNumbers>& layout, const CacheTile& val
     };
     Pairs<kNumbers> columns[kLanes];
     for (int j = 0; j < kLanes; ++j) {
-      columns[j] = split_pairs<kNumbers, kIsFinite<Row>>(at(j), at(j + kTilePairs));
+      columns[j] = row_pairs<kNumbers, Row>(at(j), at(j + kTilePairs));
     }
     store_transposed(out + layout.value(n, group), columns);
   }

@@ -57,15 +57,22 @@ class AttendOnTiles {
     bool is_first;  ///< of the blocks that they see
   };
 
+  const float* query(std::int64_t q) const {
+    return task_.query + q / task_.heads * task_.query_stride + q % task_.heads * task_.keys.size;
+  }
+
   void begin_queries(std::int64_t m) const {
     const std::int64_t size = task_.keys.stored_size;
     for (std::int64_t t = 0; t < kTileRows; ++t) {
       float* row = work_.rows + t * size;
       const std::int64_t q = m * kTileRows + t;
       std::int64_t i = 0;
+      if (q + kTileRows < queries_) {
+        const float* later = query(q + kTileRows);
+        for (std::int64_t n = 0; n < task_.keys.size; n += 16) prefetch_line_later(later + n);
+      }
       if (q < queries_) {
-        const float* from =
-            task_.query + q / task_.heads * task_.query_stride + q % task_.heads * task_.keys.size;
+        const float* from = query(q);
         for (; i < task_.keys.size; ++i) row[i] = from[i] * task_.scale;
       }
       for (; i < size; ++i) row[i] = 0.0F;
