@@ -127,8 +127,8 @@ class StripeDecoder {
     fetch_.start(weights_of(stripe, 0), stripe.groups > 1 ? weights_of(stripe, 1) : nullptr,
                  bytes_of(stripe), pairs_before_ * stripes_[number - 1].tiles);
   }
-  /// Beside the products of 32 columns.
-  [[gnu::always_inline]] void fetch() { fetch_.advance(); }
+  /// What asks for them, beside the products of 32 columns each.
+  FetchEvenly& fetching() { return fetch_; }
 
   /// The last products with the stripe before `number` begin.
   void start(std::int64_t number) {

@@ -27,9 +27,8 @@ inline void pack_tiles(const PackTiles& task) {
   }
 }
 
-/// Brings the activations of the slab after this one into the second-level cache, four lines a
-/// step, where it does not keep those of all slabs. Each block of products asks for a part of 16
-/// rows.
+/// Which activations of the slab after this one are asked for beside a block of products: a part of
+/// 16 rows, evenly, where the second-level cache does not keep those of all slabs.
 class NextSlab {
  public:
   NextSlab(const TileProduct& task, const Stripes& stripes, std::int64_t left_tiles)
@@ -39,27 +38,24 @@ class NextSlab {
         parts_((stripes.per_slab + 1) / 2),
         share_((stripes.slab + parts_ - 1) / parts_) {}
 
-  /// `next_tile`: of the next slab.
-  void start(std::int64_t next_tile, std::int64_t block) {
+  /// `next_tile`: of the next slab. `steps`: of the products.
+  FetchEvenly part(std::int64_t next_tile, std::int64_t block, std::int64_t steps) const {
+    FetchEvenly fetch;
+    if (left_tiles_ == 0) return fetch;
     const std::int64_t first = next_tile + block % parts_ * share_;
     const std::int64_t left = block / parts_;
-    const bool is_wanted = left < left_tiles_ && first < all_tiles_;
-    at_ = is_wanted ? in_ + (left * all_tiles_ + first) * kTileHalves : nullptr;
-  }
-  void advance() {
-    if (at_ == nullptr) return;
-    for (int i = 0; i < 4; ++i, at_ += kLineHalves) prefetch_line_later(at_);
+    if (left >= left_tiles_ || first >= all_tiles_) return fetch;
+    const std::uint16_t* const from = in_ + (left * all_tiles_ + first) * kTileHalves;
+    fetch.start(reinterpret_cast<const std::byte*>(from), nullptr, share_ * kTileHalves * 2, steps);
+    return fetch;
   }
 
  private:
-  static constexpr std::int64_t kLineHalves = 32;
-
   const std::uint16_t* in_;
   std::int64_t all_tiles_;
-  std::int64_t left_tiles_;            ///< rows of tiles that are wanted
-  std::int64_t parts_;                 ///< of 16 rows
-  std::int64_t share_;                 ///< tiles of a part
-  const std::uint16_t* at_ = nullptr;  ///< null: nothing is wanted
+  std::int64_t left_tiles_;  ///< rows of tiles that are wanted
+  std::int64_t parts_;       ///< of 16 rows
+  std::int64_t share_;       ///< tiles of a part
 };
 
 /// The work space of a task.
@@ -85,20 +81,14 @@ struct TileWork {
   float* unread;
 };
 
-/// Other work, beside the products of 32 columns.
+/// Other work, little by little, beside the products of 32 columns each. Loops have copies of its
+/// parts: state in memory costs every step.
 template <class Decode, class Results>
 struct BesideProducts {
-  NextSlab& next_slab;
-  StripeDecoder<Decode>& decoder;
-  SumsWriter<Results>& writer;
-
-  [[gnu::always_inline]] void step() {
-    next_slab.advance();
-    if (!decodes) decoder.fetch();
-    writer.advance();
-  }
-
-  bool decodes = false;  ///< the products are the last ones with their stripe
+  StripeDecoder<Decode> decoder;
+  SumsWriter<Results> writer;
+  FetchEvenly activations = {};  ///< of the next slab
+  bool decodes = false;          ///< the products are the last ones with their stripe
 };
 
 /// The product of one task.
@@ -109,11 +99,11 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
   const std::int64_t left_tiles = (task.rows + kTileRows - 1) / kTileRows;
   const std::int64_t pairs = (left_tiles + 1) / 2;
   const TileWork work(task.work);
-  StripeDecoder<Decode> decoder(stripes, pairs, task.weight, decode, work.stripe);
-  SumsWriter<Results> writer(results);
-  NextSlab next_slab(task, stripes, left_tiles);
   TileSums sums(work.unread);
-  BesideProducts<Decode, Results> beside{next_slab, decoder, writer};
+  const NextSlab next_slab(task, stripes, left_tiles);
+  BesideProducts<Decode, Results> beside{{stripes, pairs, task.weight, decode, work.stripe},
+                                         SumsWriter<Results>(results)};
+  auto& [decoder, writer, activations, decodes] = beside;
   decoder.decode(0);
   for (std::int64_t s = 0; s < stripes.count; ++s) {
     const Stripe stripe = stripes[s];
@@ -143,9 +133,9 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
         t.before_left = 2 * kSumTile;
       }
       t.after = is_last ? work.finished[turn % 2] : kept;
-      next_slab.start(stripe.next_slab, block);
-      beside.decodes = turn + 1 == pairs && s + 1 < stripes.count;
-      if (beside.decodes) decoder.start(s + 1);
+      activations = next_slab.part(stripe.next_slab, block, stripe.tiles);
+      decodes = turn + 1 == pairs && s + 1 < stripes.count;
+      if (decodes) decoder.start(s + 1);
       sums.add(t, rows > kTileRows, stripe.groups > 1, beside);
       writer.finish();
       if (!is_last) continue;

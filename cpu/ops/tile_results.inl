@@ -1,4 +1,6 @@
 // Finished sums of tile products on their way to memory, little by little, for tile_product.inl.
+#include <algorithm>
+
 #include "cpu/ops/elementwise.inl"
 #include "cpu/ops/tile_sums.inl"
 
@@ -32,17 +34,17 @@ class PlainRows {
     groups_ = sums.groups;
     return sums.rows;
   }
-  void write(const float* sums) {
+  [[gnu::always_inline]] void write(const float* sums, std::int64_t row) const {
     const Floats first = load(sums);
     const Floats second = load(sums + kSumTile);
+    const std::int64_t at = row * stride_;
     if (past_caches_) {
-      stream(to_[0], first);
-      if (groups_ > 1) stream(to_[1], second);
+      stream(to_[0] + at, first);
+      if (groups_ > 1) stream(to_[1] + at, second);
     } else {
-      store(to_[0], first);
-      if (groups_ > 1) store(to_[1], second);
+      store(to_[0] + at, first);
+      if (groups_ > 1) store(to_[1] + at, second);
     }
-    for (float*& to : to_) to += stride_;
   }
 
  private:
@@ -78,67 +80,69 @@ class GatedTiles {
   GatedTiles(const TileProduct& task, const Glu& glu, float* waiting)
       : glu_(glu),
         tiles_(task.glu.out),
-        stride_(tile_halves(kTileRows, task.glu.out_columns)),
+        stride_(tile_halves(kTileRows, task.glu.out_columns) - kTileHalves),
         all_waiting_(waiting) {}
 
   std::int64_t start(const FinishedSums& sums) {
     is_second_ = sums.stripe % 2 != 0;
     waiting_ = all_waiting_ + sums.first_row * 16;
-    to_ = tiles_ + sums.first_row / kTileRows * stride_ + sums.stripe / 2 * kTileHalves;
-    row_ = 0;
+    to_ = tiles_ + sums.first_row / kTileRows * (stride_ + kTileHalves) + sums.stripe / 2 * kTileHalves;
     // A tile is written whole.
     return (sums.rows + kTileRows - 1) / kTileRows * kTileRows;
   }
-  void write(const float* sums) {
+  [[gnu::always_inline]] void write(const float* sums, std::int64_t row) const {
     const Floats gated = glu_(sums, sums + kSumTile);
+    float* const waiting = waiting_ + row * 16;
     if (is_second_) {
-      store_bf16(to_, load(waiting_), gated);
+      store_bf16(to_ + (row < kTileRows ? 0 : stride_) + row * kTileColumns, load(waiting),
+                 gated);
     } else {
-      store(waiting_, gated);
+      store(waiting, gated);
     }
-    waiting_ += 16;
-    to_ += kTileColumns;
-    if (++row_ == kTileRows) to_ += stride_ - kTileHalves;
   }
 
  private:
   Glu glu_;
   std::uint16_t* tiles_;
-  std::int64_t stride_;  ///< halves from 16 rows to the next
+  std::int64_t stride_;  ///< halves from the end of a tile to that of the next 16 rows
   float* all_waiting_;
   float* waiting_ = nullptr;
   std::uint16_t* to_ = nullptr;
   bool is_second_ = false;
-  std::int64_t row_ = 0;
 };
 
-/// Brings finished sums to where they belong, little by little like StripeDecoder.
+/// Brings finished sums to where they belong, little by little like StripeDecoder. The loop beside
+/// whose products that happens has a copy.
 template <class Results>
 class SumsWriter {
  public:
   explicit SumsWriter(const Results& results) : results_(results) {}
 
-  /// `steps`: how often advance() will be called.
+  /// `steps`: how often step() will be called. The first time only the upper two tiles lie there.
   void start(const FinishedSums& sums, std::int64_t steps) {
     at_ = sums.tiles;
     rows_ = results_.start(sums);
     row_ = 0;
-    rows_per_step_ = (rows_ + steps - 1) / steps;
+    rows_per_step_ = std::min((rows_ + steps - 1) / steps, kTileRows);
   }
-  void advance() {
-    for (std::int64_t i = 0; i < rows_per_step_ && row_ < rows_; ++i) next_row();
+  [[gnu::always_inline]] void step() {
+    const std::int64_t end = row_ + rows_per_step_ < rows_ ? row_ + rows_per_step_ : rows_;
+    for (; row_ < end; ++row_) {
+      results_.write(at_, row_);
+      at_ += 16;
+      if (row_ == kTileRows - 1) at_ += kSumTile;
+    }
+  }
+  /// From where a copy is.
+  void go_on(const SumsWriter& copy) {
+    at_ = copy.at_;
+    row_ = copy.row_;
   }
   void finish() {
-    while (row_ < rows_) next_row();
+    while (row_ < rows_) step();
   }
 
  private:
-  void next_row() {
-    results_.write(at_);
-    at_ += 16;
-    if (++row_ == kTileRows) at_ += kSumTile;
-  }
-
   Results results_;
   const float* at_ = nullptr;  ///< first group's sums of the next row
   std::int64_t rows_ = 0;

@@ -65,9 +65,17 @@ struct TileRun {
   float* after = nullptr;        ///< [kM][2] tiles
 };
 
-/// A store of a tile takes 0.3 us more if there was none for half a microsecond, which is 20 steps:
-/// a store that nobody reads every so many steps saves that.
-inline constexpr std::int64_t kStoreSteps = 18;
+/// What the products of 32 columns read.
+struct Operands {
+  const std::uint16_t* left;
+  const std::uint16_t* right;
+  std::int64_t left_stride;
+
+  [[gnu::always_inline]] void next() {
+    left += kTileHalves;
+    right += kStripeStep;
+  }
+};
 
 /// Sums of run after run. A tile that is stored right behind its last product holds up the products
 /// that follow, so the sums of a run stay in the tiles until those of the next take their place.
@@ -111,85 +119,91 @@ class TileSums {
 
   // The products of 32 columns. Operands of the next step are loaded between them, each as soon as
   // its place is free. Neighbours share an operand: a product that changes both costs power, and so
-  // clock. `behind` is called behind the first, second ... product.
+  // clock. `behind` is called behind the first, second ... product. `has_more`: steps of the run.
   template <int kM, int kN, class Behind>
-  [[gnu::always_inline]] void step(const TileRun& run, std::int64_t k, const Behind& behind) {
-    const bool is_first = k == 0;
-    const bool has_more = k + 1 < run.tiles;
-    const std::uint16_t* left = run.left + k * kTileHalves;
-    const std::uint16_t* right = run.right + k * kStripeStep;
-    const std::uint16_t* next_left = left + kTileHalves;
-    const std::uint16_t* next_right = right + kStripeStep;
+  [[gnu::always_inline]] void step(const TileRun& run, const Operands& at, bool is_first,
+                                   bool has_more, const Behind& behind) {
     if (is_first) {
       exchange<0>(run);
-      load_right<0>(right);
-      load_left<0>(left);
+      load_right<0>(at.right);
+      load_left<0>(at.left);
     }
     multiply_add_tile<0>();
     behind(Constant<0>{});
     if constexpr (kN > 1) {
       if (is_first) {
-        load_right<1>(right + kTileHalves);
+        load_right<1>(at.right + kTileHalves);
         exchange<1>(run);
       }
       multiply_add_tile<1>();
       behind(Constant<1>{});
     }
-    if (kM > 1 && is_first) load_left<1>(left + run.left_stride);
-    if (has_more) load_left<0>(next_left);
+    if (kM > 1 && is_first) load_left<1>(at.left + at.left_stride);
+    if (has_more) load_left<0>(at.left + kTileHalves);
     if constexpr (kM > 1 && kN > 1) {
       if (is_first) exchange<3>(run);
       multiply_add_tile<3>();
     }
-    if (kN > 1 && has_more) load_right<1>(next_right + kTileHalves);
+    if (kN > 1 && has_more) load_right<1>(at.right + kStripeStep + kTileHalves);
     if constexpr (kM > 1 && kN > 1) behind(Constant<2>{});
     if constexpr (kM > 1) {
       if (is_first) exchange<2>(run);
       multiply_add_tile<2>();
     }
-    if (has_more) load_right<0>(next_right);
-    if (kM > 1 && has_more) load_left<1>(next_left + run.left_stride);
+    if (has_more) load_right<0>(at.right + kStripeStep);
+    if (kM > 1 && has_more) load_left<1>(at.left + kTileHalves + at.left_stride);
     if constexpr (kM > 1) behind(Constant<kM * kN - 1>{});
   }
 
   template <int kM, int kN, class Beside>
   void add(const TileRun& run, Beside& beside) {
-    // One pair of rows after the other: the sums stay.
+    // One pair of rows after the other: the sums stay. A store of a tile takes 0.3 us more if there
+    // was none for half a microsecond, which is 20 steps: one that nobody reads saves that.
     continues_ = after_ != nullptr && after_ == run.before[0];
-    if (!continues_) until_store_ = kStoreSteps;
-    const auto count = [&] {
-      beside.step();
-      if (--until_store_ > 0) return;
-      _tile_stored(6, unread_, 64);
-      until_store_ = kStoreSteps;
-    };
-    const auto nothing = [](auto) __attribute__((always_inline)){};
+    if (continues_) _tile_stored(6, unread_, 64);
+    static_assert(kSlabColumns / kTileColumns < 20);
+    // Copies, in registers: state in memory costs every step.
+    auto writer = beside.writer;
+    auto activations = beside.activations;
+    Operands at{run.left, run.right, run.left_stride};
+    const std::int64_t tiles = run.tiles;
     std::int64_t k = 0;
     // What takes the place of these columns is decoded in as many parts as there are products.
     if (beside.decodes) {
       auto decoding = beside.decoder.decoding();
-      for (const std::int64_t end = std::min(run.tiles, decoding.tiles); k < end; ++k) {
-        step<kM, kN>(run, k, [&](auto product) __attribute__((always_inline)) {
+      for (const std::int64_t end = std::min(tiles, decoding.tiles); k < end; ++k) {
+        step<kM, kN>(run, at, k == 0, k + 1 < tiles, [&](auto product) __attribute__((always_inline)) {
           constexpr int kCount = decltype(decoding)::kParts / (kM * kN);
           unrolled<kCount>([&](auto i) __attribute__((always_inline)) {
             decoding.template part<decltype(product)::kValue * kCount + decltype(i)::kValue>(k);
           });
         });
-        count();
+        at.next();
+        activations.advance();
+        writer.step();
       }
       beside.decoder.skip(k);
     }
-    for (; k < run.tiles; ++k) {
-      step<kM, kN>(run, k, nothing);
-      count();
+    auto weights = beside.decoder.fetching();
+    // Results are written behind the second product: in the first step, the sums of the run before
+    // are half stored by then.
+    constexpr int kWritten = kM * kN > 1 ? 1 : 0;
+    for (; k < tiles; ++k) {
+      step<kM, kN>(run, at, k == 0, k + 1 < tiles, [&](auto product) __attribute__((always_inline)) {
+        if constexpr (decltype(product)::kValue == kWritten) writer.step();
+      });
+      at.next();
+      activations.advance();
+      weights.advance();
     }
+    beside.decoder.fetching() = weights;
+    beside.writer.go_on(writer);
     after_ = run.after;
   }
 
   float* unread_;           ///< a tile
   float* after_ = nullptr;  ///< where the sums in the tiles belong; null: nowhere
   bool continues_ = false;  ///< the run adds to the sums in the tiles
-  std::int64_t until_store_ = kStoreSteps;
   bool two_left_ = false;  ///< of the last run
   bool two_right_ = false;
 };
