@@ -47,16 +47,11 @@ inline Pairs<kNumbers> split_pairs(Floats low, Floats high) {
   return out;
 }
 
-/// The same of numbers of at most 16 significant bits, which two bf16 hold when both are cut.
-template <int kNumbers>
-inline Pairs<kNumbers> cut_pairs(Floats low, Floats high) {
-  Pairs<kNumbers> out;
-  out.part[0] = PairUppers{}(low, high);
-  if constexpr (kNumbers == 2) {
-    const auto rest = [](Floats x) { return x - (Floats)((Ints)x & ~0xffff); };
-    out.part[1] = PairUppers{}(rest(low), rest(high));
-  }
-  return out;
+/// The same of finite numbers of at most 16 significant bits, which two bf16 hold when both are
+/// cut.
+inline Pairs<2> cut_pairs(Floats low, Floats high) {
+  const auto rest = [](Floats x) { return rest_of<true>(x, (Ints)x & ~0xffff); };
+  return {{PairUppers{}(low, high), PairUppers{}(rest(low), rest(high))}};
 }
 
 /// Whether a cache type holds no infinities: f16 saturates, also as the scale of a block.
@@ -69,7 +64,7 @@ inline constexpr bool kIsFinite<F16Row> = true;
 template <int kNumbers, class Row>
 inline Pairs<kNumbers> row_pairs(Floats low, Floats high) {
   if constexpr (kNumbers == 2 && std::is_same_v<Row, F16Row>) {
-    return cut_pairs<kNumbers>(low, high);
+    return cut_pairs(low, high);
   } else {
     return split_pairs<kNumbers, kIsFinite<Row>>(low, high);
   }
@@ -197,8 +192,8 @@ inline void pack_keys(const TileLayout<kNumbers>& layout, const CacheTile& keys,
     for (std::int64_t t = 0; t < kGroupPositions; ++t) {
       // The last row again: what is read behind it is never used.
       const std::int64_t j = t < keys.count ? t : keys.count - 1;
-      const auto pairs = row_pairs<kNumbers, Row>(
-          packed_vector<Row>(keys, j, scales, k, 0), packed_vector<Row>(keys, j, scales, k, 1));
+      const auto pairs = row_pairs<kNumbers, Row>(packed_vector<Row>(keys, j, scales, k, 0),
+                                                  packed_vector<Row>(keys, j, scales, k, 1));
       store_pairs(out + layout.key(group, k, t / kTileRows), t % kTileRows, pairs);
     }
   }

@@ -67,10 +67,7 @@ class AttendOnTiles {
       float* row = work_.rows + t * size;
       const std::int64_t q = m * kTileRows + t;
       std::int64_t i = 0;
-      if (q + kTileRows < queries_) {
-        const float* later = query(q + kTileRows);
-        for (std::int64_t n = 0; n < task_.keys.size; n += 16) prefetch_line_later(later + n);
-      }
+      if (q + kTileRows < queries_) fetch_later(query(q + kTileRows), task_.keys.size * 4);
       if (q < queries_) {
         const float* from = query(q);
         for (; i < task_.keys.size; ++i) row[i] = from[i] * task_.scale;

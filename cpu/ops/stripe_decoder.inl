@@ -8,11 +8,6 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-/// Brings `bytes` from `from` on into the second-level cache; they need not exist.
-inline void fetch_later(const std::byte* from, std::int64_t bytes) {
-  for (std::int64_t i = 0; i < bytes; i += 64) prefetch_line_later(from + i);
-}
-
 /// Two places of as many bytes each that are asked for little by little.
 class FetchEvenly {
  public:

@@ -80,13 +80,13 @@ class GatedTiles {
   GatedTiles(const TileProduct& task, const Glu& glu, float* waiting)
       : glu_(glu),
         tiles_(task.glu.out),
-        stride_(tile_halves(kTileRows, task.glu.out_columns) - kTileHalves),
+        stride_(tile_halves(kTileRows, task.glu.out_columns)),
         all_waiting_(waiting) {}
 
   std::int64_t start(const FinishedSums& sums) {
     is_second_ = sums.stripe % 2 != 0;
     waiting_ = all_waiting_ + sums.first_row * 16;
-    to_ = tiles_ + sums.first_row / kTileRows * (stride_ + kTileHalves) + sums.stripe / 2 * kTileHalves;
+    to_ = tiles_ + sums.first_row / kTileRows * stride_ + sums.stripe / 2 * kTileHalves;
     // A tile is written whole.
     return (sums.rows + kTileRows - 1) / kTileRows * kTileRows;
   }
@@ -94,8 +94,8 @@ class GatedTiles {
     const Floats gated = glu_(sums, sums + kSumTile);
     float* const waiting = waiting_ + row * 16;
     if (is_second_) {
-      store_bf16(to_ + (row < kTileRows ? 0 : stride_) + row * kTileColumns, load(waiting),
-                 gated);
+      store_bf16(to_ + (row < kTileRows ? 0 : stride_ - kTileHalves) + row * kTileColumns,
+                 load(waiting), gated);
     } else {
       store(waiting, gated);
     }
@@ -104,7 +104,7 @@ class GatedTiles {
  private:
   Glu glu_;
   std::uint16_t* tiles_;
-  std::int64_t stride_;  ///< halves from the end of a tile to that of the next 16 rows
+  std::int64_t stride_;  ///< halves from 16 rows to the next
   float* all_waiting_;
   float* waiting_ = nullptr;
   std::uint16_t* to_ = nullptr;

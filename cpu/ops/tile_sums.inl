@@ -63,14 +63,8 @@ struct TileRun {
   std::int64_t before_row = 0;   ///< floats from row to row: 0 repeats one row, a bias
   std::int64_t before_left = 0;  ///< floats from 16 rows to the next
   float* after = nullptr;        ///< [kM][2] tiles
-};
 
-/// What the products of 32 columns read.
-struct Operands {
-  const std::uint16_t* left;
-  const std::uint16_t* right;
-  std::int64_t left_stride;
-
+  /// To the operands of the next 32 columns.
   [[gnu::always_inline]] void next() {
     left += kTileHalves;
     right += kStripeStep;
@@ -119,12 +113,13 @@ class TileSums {
 
   // The products of 32 columns. Operands of the next step are loaded between them, each as soon as
   // its place is free. Neighbours share an operand: a product that changes both costs power, and so
-  // clock. `behind` is called behind the first, second ... product. `has_more`: steps of the run.
+  // clock. `behind` is called behind the first, second ... product. `at`: the run, its operands
+  // those of this step. `has_more`: steps of the run.
   template <int kM, int kN, class Behind>
-  [[gnu::always_inline]] void step(const TileRun& run, const Operands& at, bool is_first,
-                                   bool has_more, const Behind& behind) {
+  [[gnu::always_inline]] void step(const TileRun& at, bool is_first, bool has_more,
+                                   const Behind& behind) {
     if (is_first) {
-      exchange<0>(run);
+      exchange<0>(at);
       load_right<0>(at.right);
       load_left<0>(at.left);
     }
@@ -133,7 +128,7 @@ class TileSums {
     if constexpr (kN > 1) {
       if (is_first) {
         load_right<1>(at.right + kTileHalves);
-        exchange<1>(run);
+        exchange<1>(at);
       }
       multiply_add_tile<1>();
       behind(Constant<1>{});
@@ -141,13 +136,13 @@ class TileSums {
     if (kM > 1 && is_first) load_left<1>(at.left + at.left_stride);
     if (has_more) load_left<0>(at.left + kTileHalves);
     if constexpr (kM > 1 && kN > 1) {
-      if (is_first) exchange<3>(run);
+      if (is_first) exchange<3>(at);
       multiply_add_tile<3>();
     }
     if (kN > 1 && has_more) load_right<1>(at.right + kStripeStep + kTileHalves);
     if constexpr (kM > 1 && kN > 1) behind(Constant<2>{});
     if constexpr (kM > 1) {
-      if (is_first) exchange<2>(run);
+      if (is_first) exchange<2>(at);
       multiply_add_tile<2>();
     }
     if (has_more) load_right<0>(at.right + kStripeStep);
@@ -165,19 +160,20 @@ class TileSums {
     // Copies, in registers: state in memory costs every step.
     auto writer = beside.writer;
     auto activations = beside.activations;
-    Operands at{run.left, run.right, run.left_stride};
+    TileRun at = run;
     const std::int64_t tiles = run.tiles;
     std::int64_t k = 0;
     // What takes the place of these columns is decoded in as many parts as there are products.
     if (beside.decodes) {
       auto decoding = beside.decoder.decoding();
       for (const std::int64_t end = std::min(tiles, decoding.tiles); k < end; ++k) {
-        step<kM, kN>(run, at, k == 0, k + 1 < tiles, [&](auto product) __attribute__((always_inline)) {
-          constexpr int kCount = decltype(decoding)::kParts / (kM * kN);
-          unrolled<kCount>([&](auto i) __attribute__((always_inline)) {
-            decoding.template part<decltype(product)::kValue * kCount + decltype(i)::kValue>(k);
-          });
-        });
+        step<kM, kN>(
+            at, k == 0, k + 1 < tiles, [&](auto product) __attribute__((always_inline)) {
+              constexpr int kCount = decltype(decoding)::kParts / (kM * kN);
+              unrolled<kCount>([&](auto i) __attribute__((always_inline)) {
+                decoding.template part<decltype(product)::kValue * kCount + decltype(i)::kValue>(k);
+              });
+            });
         at.next();
         activations.advance();
         writer.step();
@@ -189,9 +185,10 @@ class TileSums {
     // are half stored by then.
     constexpr int kWritten = kM * kN > 1 ? 1 : 0;
     for (; k < tiles; ++k) {
-      step<kM, kN>(run, at, k == 0, k + 1 < tiles, [&](auto product) __attribute__((always_inline)) {
-        if constexpr (decltype(product)::kValue == kWritten) writer.step();
-      });
+      step<kM, kN>(
+          at, k == 0, k + 1 < tiles, [&](auto product) __attribute__((always_inline)) {
+            if constexpr (decltype(product)::kValue == kWritten) writer.step();
+          });
       at.next();
       activations.advance();
       weights.advance();
@@ -204,7 +201,7 @@ class TileSums {
   float* unread_;           ///< a tile
   float* after_ = nullptr;  ///< where the sums in the tiles belong; null: nowhere
   bool continues_ = false;  ///< the run adds to the sums in the tiles
-  bool two_left_ = false;  ///< of the last run
+  bool two_left_ = false;   ///< of the last run
   bool two_right_ = false;
 };
 

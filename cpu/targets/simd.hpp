@@ -242,6 +242,13 @@ inline void prefetch_line_later(const void* at) {
 #endif
 }
 
+/// The lines of `bytes` from `from` on; they need not exist.
+inline void fetch_later(const void* from, std::int64_t bytes) {
+  for (std::int64_t i = 0; i < bytes; i += 64) {
+    prefetch_line_later(static_cast<const char*>(from) + i);
+  }
+}
+
 /// Of kLines lines from `from` on, those of step kStep of kSteps: as even as it goes.
 template <int kLines, int kStep, int kSteps>
 inline void prefetch_share(const std::byte* from) {
