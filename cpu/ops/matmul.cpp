@@ -50,19 +50,34 @@ void PrepareKernel::run(const StepContext& step, float*, std::int64_t task) cons
   prepare(*data_->table, in, task, {data_->prepared_path(in.count), step.shared, data_->columns});
 }
 
-// How a part is cut up in a step of `rows` rows.
+// How a part's product with a block of activation rows is cut up, in a step of `rows` rows.
 struct ProductKernel::Tasks {
   Tasks(const MatMulData& data, const MatMulData::Part& part, std::int64_t rows)
       : path(path_of(*data.table, *part.weight.format, rows)),
         shape(task_shape(path, part.weight)),
-        weight_blocks(divide_up(part.weight.rows, shape.weight_rows)),
-        count(weight_blocks * divide_up(rows, shape.rows)),
+        count(divide_up(part.weight.rows, shape.weight_rows)),
         may_be_one(cpu::may_be_one(path)) {}
   Path path;
   TaskShape shape;
-  std::int64_t weight_blocks;  // all of them before the next rows, which stay in the cache
   std::int64_t count;
-  bool may_be_one;  // neighbours of the same rows
+  bool may_be_one;  // neighbours
+};
+
+// Blocks of activation rows one after the other, and of each all parts: what a worker multiplies
+// next has the activations that its cache has.
+struct ProductKernel::Blocks {
+  Blocks(const MatMulData& data, std::int64_t all_rows) {
+    for (const MatMulData::Part& part : data.parts) {
+      const Tasks part_tasks(data, part, all_rows);
+      tasks += part_tasks.count;
+      // All paths that parts of a step of more rows may have take as many at a time.
+      rows = part_tasks.shape.rows;
+    }
+    count = divide_up(all_rows, rows);
+  }
+  std::int64_t tasks = 0;  // of a block
+  std::int64_t rows = 1;
+  std::int64_t count = 0;
 };
 
 WorkSpace ProductKernel::work_space(const StepLimits&) const {
@@ -70,10 +85,8 @@ WorkSpace ProductKernel::work_space(const StepLimits&) const {
 }
 
 std::int64_t ProductKernel::task_count(const StepContext& step) const noexcept {
-  const std::int64_t rows = data_->step_rows(step);
-  std::int64_t count = 0;
-  for (const MatMulData::Part& part : data_->parts) count += Tasks(*data_, part, rows).count;
-  return count;
+  const Blocks blocks(*data_, data_->step_rows(step));
+  return blocks.count * blocks.tasks;
 }
 
 void ProductKernel::run(const StepContext& step, float* worker_space,
@@ -84,27 +97,28 @@ void ProductKernel::run(const StepContext& step, float* worker_space,
 void ProductKernel::run_all(const StepContext& step, float* worker_space,
                             TaskRun run) const noexcept {
   const ActivationRows in = data_->activations(step);
-  std::int64_t before = 0;  // tasks of earlier parts
-  for (const MatMulData::Part& part : data_->parts) {
-    const Tasks tasks(*data_, part, in.count);
-    std::int64_t task = std::max<std::int64_t>(0, run.begin - before);
-    const std::int64_t end = std::min(tasks.count, run.end - before);
-    while (task < end) {
-      const std::int64_t together =
-          tasks_together(tasks.may_be_one, task, end, tasks.weight_blocks);
-      multiply_part(step, worker_space, in, part, tasks, task, together);
-      task += together;
+  const Blocks blocks(*data_, in.count);
+  for (std::int64_t block = run.begin / blocks.tasks; !run.empty(); ++block) {
+    const std::int64_t row = block * blocks.rows;
+    std::int64_t before = block * blocks.tasks;
+    for (const MatMulData::Part& part : data_->parts) {
+      const Tasks tasks(*data_, part, in.count);
+      const std::int64_t end = std::min(before + tasks.count, run.end);
+      while (run.begin < end) {
+        const std::int64_t together = tasks.may_be_one ? end - run.begin : 1;
+        multiply_part(step, worker_space, in, part, tasks, row, run.begin - before, together);
+        run.begin += together;
+      }
+      before += tasks.count;
     }
-    before += tasks.count;
   }
 }
 
 void ProductKernel::multiply_part(const StepContext& step, float* worker_space,
                                   const ActivationRows& in, const MatMulData::Part& part,
-                                  const Tasks& tasks, std::int64_t task,
+                                  const Tasks& tasks, std::int64_t row, std::int64_t task,
                                   std::int64_t count) const noexcept {
-  const std::int64_t first = task % tasks.weight_blocks * tasks.shape.weight_rows;
-  const std::int64_t row = task / tasks.weight_blocks * tasks.shape.rows;
+  const std::int64_t first = task * tasks.shape.weight_rows;
   const std::int64_t weight_rows =
       std::min(count * tasks.shape.weight_rows, part.weight.rows - first);
   Product product;

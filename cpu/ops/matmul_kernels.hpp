@@ -59,7 +59,7 @@ class PrepareKernel final : public Kernel {
   std::shared_ptr<const MatMulData> data_;
 };
 
-/// All parts' products. A task is some weight rows of one part, times some activation rows.
+/// All parts' products. A task is some weight rows of one part, times a block of activation rows.
 class ProductKernel final : public Kernel {
  public:
   /// The prepared input lies in the shared work space, behind that of `before` if there is one.
@@ -74,10 +74,11 @@ class ProductKernel final : public Kernel {
 
  private:
   struct Tasks;
+  struct Blocks;
 
   void multiply_part(const StepContext& step, float* worker_space, const ActivationRows& in,
-                     const MatMulData::Part& part, const Tasks& tasks, std::int64_t task,
-                     std::int64_t count) const noexcept;
+                     const MatMulData::Part& part, const Tasks& tasks, std::int64_t row,
+                     std::int64_t task, std::int64_t count) const noexcept;
 
   std::shared_ptr<const MatMulData> data_;
   std::shared_ptr<const MatMulData> before_;

@@ -1,8 +1,7 @@
 // Who does which task: each worker gets a contiguous share, so that it reads memory in one stream
 // (two workers that take turns in one region read it at two thirds of the speed), and takes from
-// the end of another's share when its own is done. Tasks are taken in runs, half of what is
-// left of a share: long ones first, so that a kernel can treat neighbours as one, single ones last,
-// so that all workers end together.
+// the end of another's share when its own is done. Tasks are taken in runs: long ones first, so
+// that a kernel can treat neighbours as one, then shorter ones, so that all workers end together.
 #pragma once
 
 #include <atomic>
@@ -58,15 +57,18 @@ class TaskRanges {
     return static_cast<std::uint64_t>(begin) | static_cast<std::uint64_t>(end) << 32;
   }
 
+  /// Three quarters of what is left from the front, where its worker is at home; half from the
+  /// back.
   static TaskRun take_from(std::atomic<std::uint64_t>& range, bool from_front) {
     std::uint64_t seen = range.load(std::memory_order_relaxed);
     while (true) {
       const auto begin = static_cast<std::int64_t>(seen & 0xffffffffU);
       const auto end = static_cast<std::int64_t>(seen >> 32);
       if (begin >= end) return {};
-      const std::int64_t count = (end - begin + 1) / 2;
-      const std::uint64_t left = from_front ? pack(begin + count, end) : pack(begin, end - count);
-      if (range.compare_exchange_weak(seen, left, std::memory_order_relaxed)) {
+      const std::int64_t left = end - begin;
+      const std::int64_t count = from_front ? left - left / 4 : left - left / 2;
+      const std::uint64_t rest = from_front ? pack(begin + count, end) : pack(begin, end - count);
+      if (range.compare_exchange_weak(seen, rest, std::memory_order_relaxed)) {
         return from_front ? TaskRun{begin, begin + count} : TaskRun{end - count, end};
       }
     }

@@ -34,7 +34,7 @@ TEST(TaskRanges, RunsGetShorter) {
     next = run.end;
     lengths.push_back(run.end - run.begin);
   }
-  EXPECT_EQ(lengths, (std::vector<std::int64_t>{10, 5, 3, 1, 1}));
+  EXPECT_EQ(lengths, (std::vector<std::int64_t>{15, 4, 1}));
   EXPECT_EQ(next, 20);
 }
 
