@@ -38,8 +38,8 @@ inline Floats power_of_two(Floats x) {
 inline constexpr float kMostWeight = 8.0F;
 
 /// Scores of one or two tiles of queries: [group][tile of queries][position][16 queries] f32.
-/// Weights take their place, as right operands of pairs of positions: part i of positions j and
-/// j + 16 where position j + 16i was.
+/// Weights take their place, as right operands of pairs of positions: those of j and j + 16 where
+/// position j was.
 inline constexpr std::int64_t kTileScores = kGroupPositions * kLanes;
 
 inline void cap_scores(float* scores, float cap) {
@@ -67,8 +67,8 @@ inline Floats largest_scores(const float* scores) {
 }
 
 /// Turns scores of one or two tiles of queries into weights 2^(score log2 e - base), little by
-/// little: other work runs beside it.
-template <int kNumbers>
+/// little: other work runs beside it. A weight is one bf16, whatever the values are: errors of many
+/// positions do not all point one way, and the sum divides what values were multiplied with.
 class WeightMaker {
  public:
   /// `steps`: how often advance() will be called.
@@ -96,21 +96,10 @@ class WeightMaker {
     // Two tiles of queries take turns by group.
     const std::int64_t b = is_double_ ? ((left_ - 1) / kTilePairs + 1) % 2 : 0;
     const Floats base = base_[b];
-    Floats low = power_of_two(load(at_) * kLog2E - base);
-    Floats high = power_of_two(load(at_ + kTileScores / 2) * kLog2E - base);
-    const Ints rounded = pair_bf16(low, high);
-    const auto rounded_low = (Floats)(rounded << 16);
-    const auto rounded_high = (Floats)(rounded & ~0xffff);
+    const Ints rounded = pair_bf16(power_of_two(load(at_) * kLog2E - base),
+                                   power_of_two(load(at_ + kTileScores / 2) * kLog2E - base));
     __builtin_memcpy(at_, &rounded, sizeof rounded);
-    if constexpr (kNumbers == 2) {
-      const Ints rest = pair_bf16(low - rounded_low, high - rounded_high);
-      __builtin_memcpy(at_ + kTileScores / 2, &rest, sizeof rest);
-    } else {
-      // The sum divides what values were multiplied with.
-      low = rounded_low;
-      high = rounded_high;
-    }
-    totals_[b] += low + high;
+    totals_[b] += (Floats)(rounded << 16) + (Floats)(rounded & ~0xffff);
     at_ += kLanes;
     if (--left_ % kTilePairs == 0) at_ += kTileScores / 2;
   }

@@ -1,5 +1,5 @@
-// The products of attention on AMX: two tiles of left operands times one or two of right ones, of
-// numbers that are one bf16 or a sum of two.
+// The products of attention on AMX: two tiles of left operands times one or two of right ones. A
+// number is one bf16 or a sum of two, its parts.
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
 
@@ -19,11 +19,12 @@ struct TilePair {
   std::int64_t steps = 0;
 };
 
-/// Tiles 0 to 3 += left times right, [left][right]. `pause` is called after every two products (of
-/// which one is left out where there is one right operand).
-template <int kNumbers, int kWidth, class Pause>
+/// Tiles 0 to 3 += left times right, [left][right], of numbers that are kLeft and kRight parts; the
+/// product of two rests is left out. `pause` is called after every two products (of which one is
+/// left out where there is one right operand).
+template <int kLeft, int kRight, int kWidth, class Pause>
 inline __attribute__((always_inline)) void add_tile_pair(const TilePair& p, Pause&& pause) {
-  constexpr std::int64_t kNextLeft = kNumbers * kTileHalves;
+  constexpr std::int64_t kNextLeft = kLeft * kTileHalves;
   const std::uint16_t* left = p.left;
   const std::uint16_t* right = p.right;
   const auto products = [&]() __attribute__((always_inline)) {
@@ -37,7 +38,7 @@ inline __attribute__((always_inline)) void add_tile_pair(const TilePair& p, Paus
   for (std::int64_t s = 0; s < p.steps; ++s, left += 2 * kNextLeft, right += p.right_step) {
     _tile_loadd(6, right, 64);
     if constexpr (kWidth > 1) _tile_loadd(7, right + p.right_next, 64);
-    if constexpr (kNumbers == 2) {
+    if constexpr (kLeft == 2) {
       _tile_loadd(4, left + kTileHalves, 64);
       _tile_loadd(5, left + kNextLeft + kTileHalves, 64);
       products();
@@ -45,12 +46,17 @@ inline __attribute__((always_inline)) void add_tile_pair(const TilePair& p, Paus
     _tile_loadd(4, left, 64);
     _tile_loadd(5, left + kNextLeft, 64);
     products();
-    if constexpr (kNumbers == 2) {
+    if constexpr (kRight == 2) {
       _tile_loadd(6, right + kTileHalves, 64);
       if constexpr (kWidth > 1) _tile_loadd(7, right + p.right_next + kTileHalves, 64);
       products();
     }
   }
+}
+
+/// How often that calls `pause` in a step.
+constexpr std::int64_t pauses(int left, int right) {
+  return 2 * (left + right - 1);
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

@@ -107,11 +107,10 @@ class AttendOnTiles {
                    [&](auto row) { pack_block<decltype(row)>(kValues, block, begin, end); });
     // While one pair's scores become weights, the next one's scores and the values of the one
     // before are multiplied.
-    WeightMaker<kNumbers> weights;
+    WeightMaker weights;
     const auto advance = [&]() __attribute__((always_inline)) {
       weights.advance();
     };
-    constexpr std::int64_t kPauses = kNumbers == 2 ? 6 : 2;  // per step of a product
     Pair before = {};
     Pair pair = pair_from(0, block, end);
     if (pair.groups > 0) score(pair, [] {});
@@ -119,9 +118,9 @@ class AttendOnTiles {
       const Pair next = pair_from(pair.m + 2, block, end);
       Floats base[2];
       for (std::int64_t b = 0; b < pair.width; ++b) base[b] = new_base(pair, b, block);
-      weights.start(
-          scores(pair), pair.groups, pair.width, base,
-          kPauses * (next.groups * layout_.key_tiles + before.groups * layout_.value_tiles / 2));
+      weights.start(scores(pair), pair.groups, pair.width, base,
+                    pauses(kNumbers, kNumbers) * next.groups * layout_.key_tiles +
+                        pauses(kNumbers, 1) * before.groups * layout_.value_tiles / 2);
       if (next.groups > 0) score(next, advance);
       if (before.groups > 0) add_values(before, advance);
       weights.finish();
@@ -199,7 +198,7 @@ class AttendOnTiles {
       if constexpr (kWidth > 1) _tile_zero(1);
       _tile_zero(2);
       if constexpr (kWidth > 1) _tile_zero(3);
-      add_tile_pair<kNumbers, kWidth>(p, pause);
+      add_tile_pair<kNumbers, kNumbers, kWidth>(p, pause);
       _tile_stored(0, out, 64);
       if constexpr (kWidth > 1) _tile_stored(1, out + kTileScores, 64);
       _tile_stored(2, out + kTileScores / 2, 64);
@@ -275,7 +274,7 @@ class AttendOnTiles {
         _tile_loadd(2, below, 64);
         if constexpr (kWidth > 1) _tile_loadd(3, below + next, 64);
       }
-      add_tile_pair<kNumbers, kWidth>(p, pause);
+      add_tile_pair<kNumbers, 1, kWidth>(p, pause);
       _tile_stored(0, at, 64);
       if constexpr (kWidth > 1) _tile_stored(1, at + next, 64);
       _tile_stored(2, below, 64);

@@ -230,6 +230,37 @@ TEST(AttentionTest, CapsScores) {
   }
 }
 
+// Of queries that are zero all weights are 1, which nothing rounds: the output is the mean of the
+// values, as exact as they are in the cache. Bits that a kernel drops show.
+TEST(AttentionTest, KeepsTheBitsOfValues) {
+  for (const DType key : kCacheTypes) {
+    for (const DType value : kCacheTypes) {
+      for (const CaseSequence& sequence : {CaseSequence{0, 5}, CaseSequence{70, 40}}) {
+        SCOPED_TRACE(std::string(to_string(key)) + "/" + std::string(to_string(value)));
+        OpCase c({sequence});
+        c.types = {key, value};
+        const Heads heads{6, 2, 32, 64};
+        const StateId state = c.state(heads.kv_count, heads.key_size, heads.value_size);
+        const ValueId values = c.input(heads.kv_count * heads.value_size);
+        c.before(ops::StateStore{c.input(heads.kv_count * heads.key_size), values, state});
+        ops::Attention op;
+        const std::int64_t positions = sequence.cached + sequence.rows;
+        const std::int64_t columns = heads.count * heads.key_size;
+        op.query = c.input_of(
+            columns, std::vector<float>(static_cast<std::size_t>(columns * positions), 0.0F));
+        op.out = c.output(heads.count * heads.value_size);
+        op.state = state;
+        op.head_count = heads.count;
+        const double largest = largest_value(largest_magnitude(c.input_table(values)), value);
+        const double sums = static_cast<double>(positions + 16) * kUnit;
+        const double rotation = is_rotated(value) ? kRotation : 0;
+        const double bound = (2 * (sums + rotation) + tile_rounding(key, value).values) * largest;
+        c.expect_within(op, op.out, [bound](const Element&) { return bound; });
+      }
+    }
+  }
+}
+
 // Two positions with values 0 and 1 and scores 0 and cap * tanh(x / cap): the output is the sigmoid
 // of the latter, so that the cap's own error shows. A head for each x.
 TEST(AttentionTest, CapsScoresExactly) {

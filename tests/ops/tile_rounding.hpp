@@ -8,23 +8,21 @@
 
 namespace ingot::test {
 
-// Queries, keys, weights and values are one bf16 each where both types are q4_0, else a sum of two
-// whose product of the rests is left out. Shares of what is rounded; all zero for f32 caches and
-// other targets.
+// A weight is one bf16. Queries, keys and values are too where both types are q4_0, else each is a
+// sum of two, and the product of the rests is left out. Shares of what is rounded; all zero for f32
+// caches and other targets.
 struct TileRounding {
   double scores = 0;   ///< of |q| |k| scale
-  double weights = 0;  ///< of a weight, and of the sum it is divided by
+  double weights = 0;  ///< of a weight, and of the sum it is divided by; none of a power of two
   double values = 0;   ///< of the largest value
 };
 inline TileRounding tile_rounding(DType key, DType value) {
   if (cpu::select_target().name != "amx") return {};
   if (key == DType::F32 || value == DType::F32) return {};
-  if (key == DType::Q4_0 && value == DType::Q4_0) {
-    const double one = std::pow(2.0, -9);
-    return {2 * one + one * one, one, one};
-  }
+  const double one = std::pow(2.0, -9);
+  if (key == DType::Q4_0 && value == DType::Q4_0) return {2 * one + one * one, one, one};
   const double two = std::pow(2.0, -18);
-  return {3 * two, two, 2 * two};
+  return {3 * two, one, two};
 }
 
 }  // namespace ingot::test
