@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "cpu/ops/attention_matmul.hpp"
 #include "cpu/ops/gated_matmul.hpp"
 
 namespace ingot::cpu {
@@ -24,6 +25,7 @@ class Finder {
 
   // What runs as one from instruction `first` on.
   std::optional<Fusion> find(std::size_t first) const {
+    if (auto fusion = find_attention(first)) return fusion;
     const BeforeMatMul before = find_before(first);
     const std::size_t at = first + before.instructions();
     if (auto gated = find_gated(before, at)) {
@@ -47,6 +49,49 @@ class Finder {
 
   bool has_one_reader(ValueId id) const {
     return readers_[static_cast<std::size_t>(id.index)] == 1;
+  }
+
+  // The Attention from instruction `i` on, with nothing but what prepares keys and values before
+  // it; the number of instructions if there is none.
+  std::size_t attention_from(std::size_t i) const {
+    while (op<ops::Norm>(i) != nullptr || op<ops::Rope>(i) != nullptr ||
+           op<ops::StateStore>(i) != nullptr) {
+      ++i;
+    }
+    return op<ops::Attention>(i) != nullptr ? i : program_.instructions.size();
+  }
+
+  // Rope of the queries, what stands between, Attention and MatMul, or all but the first or last.
+  std::optional<Fusion> find_attention(std::size_t first) const {
+    const auto* rope = op<ops::Rope>(first);
+    const std::size_t at = attention_from(rope == nullptr ? first : first + 1);
+    const auto* attention = op<ops::Attention>(at);
+    if (attention == nullptr) return std::nullopt;
+    if (rope == nullptr) {
+      if (at != first) return std::nullopt;
+    } else if (!takes_rope(*attention, *rope, context_) || !has_one_reader(rope->in) ||
+               !has_one_reader(rope->out)) {
+      return std::nullopt;
+    }
+    const auto* next = op<ops::MatMul>(at + 1);
+    if (next != nullptr &&
+        (!takes_next(*attention, *next, context_) || !has_one_reader(attention->out))) {
+      next = nullptr;
+    }
+    if (rope == nullptr && next == nullptr) return std::nullopt;
+    Fusion fusion{first, {}};
+    Kernels between;
+    for (std::size_t i = first + 1; i < at; ++i) {
+      const auto kernels = std::get<Kernels>(build(program_.instructions[i], context_));
+      between.insert(between.end(), kernels.begin(), kernels.end());
+    }
+    if (at > first) fusion.parts.push_back({std::move(between), static_cast<int>(at) - 1});
+    AttentionMatMul parts = build_around({rope, next}, *attention, context_);
+    fusion.parts.push_back({std::move(parts.attention), static_cast<int>(at)});
+    if (next != nullptr) {
+      fusion.parts.push_back({std::move(parts.next), static_cast<int>(at) + 1});
+    }
+    return fusion;
   }
 
   // Add, Norm and MatMul, or the last two, as far as the MatMul can take them over.

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
-#include "cpu/ops/build.hpp"
+#include "cpu/ops/attention_matmul.hpp"
+#include "cpu/ops/conditional_kernel.hpp"
+#include "cpu/ops/norm_matmul.hpp"
 #include "cpu/ops/row_blocks.hpp"
 #include "src/state/row_rotation.hpp"
 
@@ -77,9 +79,19 @@ struct Shape {
   const float* sinks;
 };
 
+// Whether a step's results are the input of `next` as its tiles. Steps with splits have too few
+// rows for tiles.
+bool writes_tiles(const MatMulData& next, const StepContext& step) {
+  return next.prepared_path(next.step_rows(step)) == Path::tiles;
+}
+
 class AttendKernel final : public Kernel {
  public:
-  explicit AttendKernel(const Shape& shape) : shape_(shape) {}
+  /// `rope` and `next` may be null.
+  AttendKernel(const Shape& shape, const ops::Rope* rope, std::shared_ptr<const MatMulData> next)
+      : shape_(shape), next_(std::move(next)) {
+    if (rope != nullptr) rope_ = *rope;
+  }
 
   WorkSpace work_space(const StepLimits& limits) const override {
     const std::int64_t rows = std::min(limits.tokens, kSplitRows);
@@ -109,9 +121,14 @@ class AttendKernel final : public Kernel {
 
     const std::int64_t head = kv_head * shape_.share() + group * kQueryHeads;
     Attend arguments;
-    arguments.query = step.value(shape_.query) + block.first_row * shape_.heads * shape_.key_size +
-                      head * shape_.key_size;
+    arguments.query = step.value(rope_ ? rope_->in : shape_.query) +
+                      block.first_row * shape_.heads * shape_.key_size + head * shape_.key_size;
     arguments.query_stride = shape_.heads * shape_.key_size;
+    if (rope_) {
+      const auto& table = step.input.rope[static_cast<std::size_t>(rope_->table)];
+      arguments.rotation = {table.data() + block.first_row * rope_->rotary_size, rope_->rotary_size,
+                            rope_->rotary_offset, rope_->layout};
+    }
     arguments.rows = block.rows;
     arguments.heads = std::min(kQueryHeads, shape_.share() - group * kQueryHeads);
     arguments.keys = pages_of(step.states.keys(shape_.state), kv_head);
@@ -127,6 +144,10 @@ class AttendKernel final : public Kernel {
       arguments.out = step.value(shape_.out) + block.first_row * shape_.heads * shape_.value_size +
                       head * shape_.value_size;
       arguments.out_stride = shape_.heads * shape_.value_size;
+      if (next_ != nullptr && writes_tiles(*next_, step)) {
+        arguments.tiles = {reinterpret_cast<std::uint16_t*>(step.shared), next_->columns,
+                           block.first_row, head * shape_.value_size};
+      }
     } else {
       // A sequence shorter than the longest has empty splits: they say that they saw nothing.
       arguments.begin = split * kSplitTokens;
@@ -156,6 +177,8 @@ class AttendKernel final : public Kernel {
   }
 
   Shape shape_;
+  std::optional<ops::Rope> rope_;
+  std::shared_ptr<const MatMulData> next_;
 };
 
 // A task is a row: its heads' splits are merged.
@@ -187,12 +210,33 @@ class MergeKernel final : public Kernel {
 
 }  // namespace
 
-Built build(const ops::Attention& op, const BuildContext& context) {
+bool takes_rope(const ops::Attention& op, const ops::Rope& rope, const BuildContext& context) {
+  return rope.out == op.query && rope.head_size == context.program.state(op.state).key_size;
+}
+
+bool takes_next(const ops::Attention& op, const ops::MatMul& next, const BuildContext& context) {
+  return next.in == op.out && takes_prepared(next, context) &&
+         context.program.state(op.state).value_size % 32 == 0;
+}
+
+AttentionMatMul build_around(const AroundAttention& around, const ops::Attention& op,
+                             const BuildContext& context) {
   const Shape shape(op, context);
-  Kernels kernels;
-  kernels.push_back(std::make_unique<const AttendKernel>(shape));
-  kernels.push_back(std::make_unique<const MergeKernel>(shape));
-  return kernels;
+  const auto next =
+      around.next == nullptr ? nullptr : std::make_shared<const MatMulData>(*around.next, context);
+  AttentionMatMul out;
+  out.attention.push_back(std::make_shared<const AttendKernel>(shape, around.rope, next));
+  out.attention.push_back(std::make_shared<const MergeKernel>(shape));
+  if (next == nullptr) return out;
+  out.next.push_back(std::make_shared<const ConditionalKernel>(
+      std::make_shared<const PrepareKernel>(next),
+      [next](const StepContext& step) { return !writes_tiles(*next, step); }));
+  out.next.push_back(std::make_shared<const ProductKernel>(next));
+  return out;
+}
+
+Built build(const ops::Attention& op, const BuildContext& context) {
+  return build_around({}, op, context).attention;
 }
 
 }  // namespace ingot::cpu

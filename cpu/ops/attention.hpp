@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "cpu/quant/seam.hpp"
+#include "src/ops/rope.hpp"
 #include "src/program/step.hpp"
 
 namespace ingot::cpu {
@@ -58,9 +59,27 @@ struct SplitHead {
 };
 inline constexpr std::int64_t kSplitHeadFloats = 16;  // keeps the values on a cache line
 
+/// How queries turn when they are read, if nobody has rotated them before (rope.hpp).
+struct QueryRotation {
+  const float* angles = nullptr;  ///< of the task's first row; null: they do not
+  std::int64_t rotary_size = 0;
+  std::int64_t rotary_offset = 0;
+  ops::RopeLayout layout = ops::RopeLayout::norm;
+};
+
+/// Results as the input of a product on matrix units (tile_product.hpp). Sizes of values are
+/// multiples of 32.
+struct ResultTiles {
+  std::uint16_t* first = nullptr;  ///< of all rows and heads; null: results are f32
+  std::int64_t columns = 0;
+  std::int64_t row = 0;     ///< of the task's first row
+  std::int64_t column = 0;  ///< of its first head
+};
+
 struct Attend {
   const float* query = nullptr;  ///< first row, first head of the task
   std::int64_t query_stride = 0;
+  QueryRotation rotation;
   std::int64_t rows = 0;  ///< at most rows_per_task(...)
   std::int64_t heads = 0;
   HeadPages keys;
@@ -75,6 +94,7 @@ struct Attend {
   const float* sinks = nullptr;  ///< [heads] or null; not with splits
   float* out = nullptr;          ///< first row, first head
   std::int64_t out_stride = 0;
+  ResultTiles tiles;              ///< if set, results go there instead
   float* split = nullptr;         ///< if set, statistics go here instead: first row, first head
   std::int64_t split_stride = 0;  ///< floats from head to head
   std::int64_t split_row_stride = 0;

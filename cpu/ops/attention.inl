@@ -11,21 +11,38 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-/// Divides by the sum, the sink's share included. `write` is how vectors are stored: store, stream.
-template <class Write>
-inline void finish_head(const float* sums, float largest, float total, const float* sink,
-                        std::int64_t size, float* out, Write&& write) {
+/// What weighted values are multiplied with: the inverse of their sum of weights, the sink's share
+/// included.
+inline float head_factor(float largest, float total, const float* sink) {
   float factor = 1.0F;
   if (sink != nullptr) {
     const float top = *sink > largest ? *sink : largest;
     factor = largest == kNoScore ? 0.0F : exponential(largest - top);
     total = total * factor + exponential(*sink - top);
   }
-  const float inverse = total == 0.0F ? 0.0F : factor / total;
-  std::int64_t i = 0;
-  for (; i + kLanes <= size; i += kLanes) write(out + i, load(sums + i) * inverse);
-  for (; i < size; ++i) out[i] = sums[i] * inverse;
+  return total == 0.0F ? 0.0F : factor / total;
 }
+
+/// `write` is how vectors are stored: store, stream.
+template <class Write>
+inline void finish_head(const float* sums, float factor, std::int64_t size, float* out,
+                        Write&& write) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) write(out + i, load(sums + i) * factor);
+  for (; i < size; ++i) out[i] = sums[i] * factor;
+}
+
+#if defined(__AMX_BF16__)
+/// The same into tiles, of which the head's columns begin at `out`.
+template <class Write>
+inline void finish_head_in_tiles(const float* sums, float factor, std::int64_t size,
+                                 std::uint16_t* out, Write&& write) {
+  for (std::int64_t i = 0; i < size; i += kTileColumns, out += kTileHalves) {
+    write(reinterpret_cast<float*>(out),
+          to_bf16(load(sums + i) * factor, load(sums + i + kLanes) * factor));
+  }
+}
+#endif
 
 /// The tiles of a task, one after the other, each for the rows that see some of it.
 template <class Way>
@@ -59,10 +76,17 @@ inline void finish_query(const Attend& task, std::int64_t r, float* sums, float 
   const std::int64_t head = r % task.heads;
   if (task.values.rotated) unrotate(sums, task.values.stored_size);
   if (task.split == nullptr) {
-    finish_head(sums, largest, total, task.sinks != nullptr ? task.sinks + head : nullptr,
-                task.values.size, task.out + row * task.out_stride + head * task.values.size,
-                write);
-    return;
+    const float factor =
+        head_factor(largest, total, task.sinks != nullptr ? task.sinks + head : nullptr);
+    const std::int64_t size = task.values.size;
+#if defined(__AMX_BF16__)
+    if (const ResultTiles& tiles = task.tiles; tiles.first != nullptr) {
+      std::uint16_t* const to =
+          tiles.first + tile_offset(tiles.row + row, tiles.column + head * size, tiles.columns);
+      return finish_head_in_tiles(sums, factor, size, to, write);
+    }
+#endif
+    return finish_head(sums, factor, size, task.out + row * task.out_stride + head * size, write);
   }
   float* split = task.split + row * task.split_row_stride + head * task.split_stride;
   split[0] = largest;
@@ -76,10 +100,8 @@ inline void attend_on_vectors(const Attend& task) {
   const AttentionWork work = carve(task);
   const std::int64_t queries = task.rows * task.heads;
   for (std::int64_t r = 0; r < queries; ++r) {
-    const float* q =
-        task.query + r / task.heads * task.query_stride + r % task.heads * task.keys.size;
     float* copy = work.queries + r * work.key_stride;
-    __builtin_memcpy(copy, q, static_cast<std::size_t>(task.keys.size) * sizeof(float));
+    load_query(task, r, copy);
     for (std::int64_t i = task.keys.size; i < work.key_stride; ++i) copy[i] = 0.0F;
     // Scores are scalar products, which a rotation of both sides leaves as they are.
     if (task.keys.rotated) rotate(copy, task.keys.stored_size);
@@ -102,10 +124,12 @@ inline void attend_on_vectors(const Attend& task) {
 inline Attend rows_of(const Attend& task, std::int64_t first, std::int64_t count) {
   Attend part = task;
   part.query += first * task.query_stride;
+  if (part.rotation.angles != nullptr) part.rotation.angles += first * task.rotation.rotary_size;
   part.rows = count;
   part.first_position += first;
   if (part.first_position + count < part.end) part.end = part.first_position + count;
   if (part.out != nullptr) part.out += first * task.out_stride;
+  part.tiles.row += first;
   if (part.split != nullptr) part.split += first * task.split_row_stride;
   return part;
 }
@@ -157,7 +181,7 @@ inline void merge_splits(const MergeSplits& task) {
       task.out[i] += weight * split[kSplitHeadFloats + i];
     }
   }
-  finish_head(task.out, largest, total, task.sink, task.size, task.out, store);
+  finish_head(task.out, head_factor(largest, total, task.sink), task.size, task.out, store);
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

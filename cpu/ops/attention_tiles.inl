@@ -57,8 +57,11 @@ class AttendOnTiles {
     bool is_first;  ///< of the blocks that they see
   };
 
-  const float* query(std::int64_t q) const {
-    return task_.query + q / task_.heads * task_.query_stride + q % task_.heads * task_.keys.size;
+  /// Asks for query q.
+  void fetch(std::int64_t q) const {
+    fetch_later(
+        task_.query + q / task_.heads * task_.query_stride + q % task_.heads * task_.keys.size,
+        task_.keys.size * 4);
   }
 
   void begin_queries(std::int64_t m) const {
@@ -67,10 +70,10 @@ class AttendOnTiles {
       float* row = work_.rows + t * size;
       const std::int64_t q = m * kTileRows + t;
       std::int64_t i = 0;
-      if (q + kTileRows < queries_) fetch_later(query(q + kTileRows), task_.keys.size * 4);
+      if (q + kTileRows < queries_) fetch(q + kTileRows);
       if (q < queries_) {
-        const float* from = query(q);
-        for (; i < task_.keys.size; ++i) row[i] = from[i] * task_.scale;
+        load_query(task_, q, row);
+        for (; i < task_.keys.size; ++i) row[i] *= task_.scale;
       }
       for (; i < size; ++i) row[i] = 0.0F;
       // Scores are scalar products, which a rotation of both sides leaves as they are.

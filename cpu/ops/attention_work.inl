@@ -1,5 +1,6 @@
 // What the ways of attention share: work space, tiles of the cache, the softmax of a row.
 #include "cpu/ops/attention.hpp"
+#include "cpu/ops/rope.inl"
 #include "cpu/quant/cache_rows.inl"
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
@@ -48,6 +49,26 @@ inline AttentionWork carve(const Attend& task) {
   work.largest = take(kQueries);
   work.totals = take(kQueries);
   return work;
+}
+
+/// Query r of a task, rotated if it is not yet: keys.size elements.
+inline void load_query(const Attend& task, std::int64_t r, float* to) {
+  const std::int64_t size = task.keys.size;
+  const std::int64_t row = r / task.heads;
+  const float* from = task.query + row * task.query_stride + r % task.heads * size;
+  const QueryRotation& rotation = task.rotation;
+  if (rotation.angles == nullptr) {
+    __builtin_memcpy(to, from, static_cast<std::size_t>(size) * sizeof(float));
+    return;
+  }
+  rotate({.in = from,
+          .out = to,
+          .heads = 1,
+          .head_size = size,
+          .rotary_size = rotation.rotary_size,
+          .rotary_offset = rotation.rotary_offset,
+          .layout = rotation.layout,
+          .angles = rotation.angles + row * rotation.rotary_size});
 }
 
 /// Some positions of one page, as they lie there or decoded to f32.

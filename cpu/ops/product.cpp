@@ -19,7 +19,7 @@ constexpr std::int64_t kBytesPerTask = 32768;
 // Where row `row` of an input is prepared, a multiple of 16.
 std::uint16_t* tiles_at(const Prepared& out, std::int64_t row) {
   return reinterpret_cast<std::uint16_t*>(out.first) +
-         tile_halves(out.first_row + row, out.columns) + tile_halves(16, out.first_column);
+         tile_offset(out.first_row + row, out.first_column, out.columns);
 }
 
 QuantizedRow quantized(const float* prepared, std::int64_t columns, std::int64_t row) {

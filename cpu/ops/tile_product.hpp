@@ -44,6 +44,11 @@ constexpr std::int64_t tile_halves(std::int64_t rows, std::int64_t columns) {
   return (rows + 15) / 16 * 16 * columns;
 }
 
+/// Where in such tiles the 32 columns from `column` on of a row lie, in halves.
+constexpr std::int64_t tile_offset(std::int64_t row, std::int64_t column, std::int64_t columns) {
+  return row / 16 * 16 * columns + column * 16 + row % 16 * 32;
+}
+
 /// Fills one tile per 32 columns.
 struct PackTiles {
   const float* in = nullptr;

@@ -40,8 +40,11 @@ class Tiles {
 };
 
 /// 32 f32 as bf16, rounded to nearest even.
+inline Floats to_bf16(Floats low, Floats high) {
+  return (Floats)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+}
 inline void store_bf16(std::uint16_t* to, Floats low, Floats high) {
-  const __m512bh rounded = _mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+  const Floats rounded = to_bf16(low, high);
   __builtin_memcpy(to, &rounded, sizeof rounded);
 }
 

@@ -177,6 +177,122 @@ TEST(FusedTest, NormsWithOtherReadersAreKept) {
   }
 }
 
+struct AttentionCase {
+  bool has_rope = true;
+  bool has_key_norm = false;
+  ops::RopeLayout layout = ops::RopeLayout::neox;
+  std::int64_t rotary_size = 64;
+  std::int64_t value_size = 64;
+  DType cache = DType::F16;
+  DType next = DType::Q8_0;
+};
+
+// Rope, what prepares the keys, Attention and the product behind, of six heads on two: which parts
+// ran, the three inputs' row look-ups among them.
+void expect_attention_same_bits(const AttentionCase& a, std::int64_t rows, std::size_t parts) {
+  SCOPED_TRACE("rows " + std::to_string(rows) + ", rotary " + std::to_string(a.rotary_size) +
+               ", values of " + std::to_string(a.value_size) + ", cache " +
+               std::string(to_string(a.cache)) + ", next " + std::string(to_string(a.next)));
+  // Rows that are no whole tiles, and sequences that begin within one.
+  OpCase c({{70, rows}, {3, 21}, {0, 1}});
+  c.types = {a.cache, a.cache};
+  constexpr std::int64_t kHead = 64;
+  const StateId state = c.state(2, kHead, a.value_size);
+  ValueId query = c.input(6 * kHead);
+  ValueId key = c.input(2 * kHead);
+  const ValueId value = c.input(2 * a.value_size);
+  const std::int32_t table = c.rope_table(a.rotary_size, 1.1);
+  const auto turned = [&](ValueId in, std::int64_t heads) {
+    ops::Rope rope{in, c.output(heads * kHead), table, a.layout, kHead, a.rotary_size};
+    c.before(rope);
+    return rope.out;
+  };
+  if (a.has_rope) query = turned(query, 6);
+  if (a.has_key_norm) {
+    ops::Norm norm;
+    norm.in = key;
+    norm.group_size = kHead;
+    norm.weight = c.vector(kHead);
+    norm.out = key = c.output(2 * kHead);
+    c.before(norm);
+  }
+  if (a.has_rope) key = turned(key, 2);
+  c.before(ops::StateStore{key, value, state});
+  ops::Attention attention;
+  attention.query = query;
+  attention.out = c.output(6 * a.value_size);
+  attention.state = state;
+  attention.head_count = 6;
+  attention.scale = 0.125;
+  c.before(attention);
+  ops::MatMul next;
+  next.in = attention.out;
+  next.parts.push_back(
+      {c.whole(c.tensor(a.next, 6 * a.value_size, 96)), std::nullopt, c.output(96)});
+  for (const Device* device : devices_under_test()) {
+    const OpCase::Fused fused = c.run_fused(*device, next, next.parts[0].out);
+    EXPECT_EQ(fused.data, c.run(*device, next, next.parts[0].out).data) << device->info().name;
+    EXPECT_EQ(fused.parts, parts) << device->info().name;
+  }
+}
+
+TEST(FusedTest, AttentionTurnsItsQueriesAndPreparesItsResultsWithTheSameBits) {
+  for (const std::int64_t rows : kFusedRows) {
+    for (const DType cache : {DType::F32, DType::F16, DType::Q8_0, DType::Q4_0}) {
+      expect_attention_same_bits({.cache = cache}, rows, 6);
+    }
+    expect_attention_same_bits({.has_key_norm = true, .next = DType::Q4_1}, rows, 6);
+    expect_attention_same_bits({.layout = ops::RopeLayout::norm, .rotary_size = 32}, rows, 6);
+    expect_attention_same_bits({.value_size = 16}, rows, 6);
+    expect_attention_same_bits({.next = DType::F32}, rows, 6);
+    expect_attention_same_bits({.has_rope = false}, rows, 6);
+  }
+}
+
+// Turned queries that somebody else reads must exist, and so must queries as they were.
+TEST(FusedTest, QueriesWithOtherReadersAreKept) {
+  for (const bool reads_turned : {false, true}) {
+    OpCase c({{0, 20}});
+    const StateId state = c.state(1, 64, 64);
+    ops::Rope rope{c.input(64), c.output(64), c.rope_table(64), ops::RopeLayout::neox, 64, 64};
+    c.before(rope);
+    c.before(ops::StateStore{c.input(64), c.input(64), state});
+    ops::Attention attention;
+    attention.query = rope.out;
+    attention.out = c.output(64);
+    attention.state = state;
+    attention.head_count = 1;
+    c.before(attention);
+    const ops::Add sum{attention.out, reads_turned ? rope.out : rope.in, c.output(64)};
+    for (const Device* device : devices_under_test()) {
+      const OpCase::Fused fused = c.run_fused(*device, sum, sum.out);
+      EXPECT_EQ(fused.data, c.run(*device, sum, sum.out).data);
+      EXPECT_EQ(fused.parts, 7);
+    }
+  }
+}
+
+// Results that somebody else reads must exist as a matrix.
+TEST(FusedTest, AttentionWithOtherReadersIsKept) {
+  OpCase c({{0, 20}});
+  const StateId state = c.state(1, 64, 64);
+  c.before(ops::StateStore{c.input(64), c.input(64), state});
+  ops::Attention attention;
+  attention.query = c.input(64);
+  attention.out = c.output(64);
+  attention.state = state;
+  attention.head_count = 1;
+  c.before(attention);
+  ops::MatMul next;
+  next.in = attention.out;
+  next.parts.push_back({c.whole(c.tensor(DType::Q8_0, 64, 64)), std::nullopt, c.output(64)});
+  c.before(next);
+  const ops::Add sum{attention.out, next.parts[0].out, c.output(64)};
+  for (const Device* device : devices_under_test()) {
+    EXPECT_EQ(c.run_fused(*device, sum, sum.out).data, c.run(*device, sum, sum.out).data);
+  }
+}
+
 // A value that somebody else reads must exist.
 TEST(FusedTest, ValuesWithOtherReadersAreKept) {
   OpCase c({{0, 5}});
