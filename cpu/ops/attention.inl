@@ -33,13 +33,12 @@ inline void finish_head(const float* sums, float factor, std::int64_t size, floa
 }
 
 #if defined(__AMX_BF16__)
-/// The same into tiles, of which the head's columns begin at `out`.
+/// The same into tiles.
 template <class Write>
-inline void finish_head_in_tiles(const float* sums, float factor, std::int64_t size,
-                                 std::uint16_t* out, Write&& write) {
-  for (std::int64_t i = 0; i < size; i += kTileColumns, out += kTileHalves) {
-    write(reinterpret_cast<float*>(out),
-          to_bf16(load(sums + i) * factor, load(sums + i + kLanes) * factor));
+inline void finish_head_in_tiles(const float* sums, float factor, std::int64_t size, float* out,
+                                 Write&& write) {
+  for (std::int64_t i = 0; i < size; i += kTileColumns, out += kTileHalves / 2) {
+    write(out, to_bf16(load(sums + i) * factor, load(sums + i + kLanes) * factor));
   }
 }
 #endif
@@ -80,13 +79,11 @@ inline void finish_query(const Attend& task, std::int64_t r, float* sums, float 
         head_factor(largest, total, task.sinks != nullptr ? task.sinks + head : nullptr);
     const std::int64_t size = task.values.size;
 #if defined(__AMX_BF16__)
-    if (const ResultTiles& tiles = task.tiles; tiles.first != nullptr) {
-      std::uint16_t* const to =
-          tiles.first + tile_offset(tiles.row + row, tiles.column + head * size, tiles.columns);
-      return finish_head_in_tiles(sums, factor, size, to, write);
+    if (task.tiles.first != nullptr) {
+      return finish_head_in_tiles(sums, factor, size, result(task, r), write);
     }
 #endif
-    return finish_head(sums, factor, size, task.out + row * task.out_stride + head * size, write);
+    return finish_head(sums, factor, size, result(task, r), write);
   }
   float* split = task.split + row * task.split_row_stride + head * task.split_stride;
   split[0] = largest;

@@ -86,6 +86,8 @@ class AttendOnTiles {
 
   template <class Finish>
   void end_queries(std::int64_t m, Finish&& finish) const {
+    const bool is_plain = task_.values.size == task_.values.stored_size && !task_.values.rotated;
+    if (task_.split == nullptr && task_.sinks == nullptr && is_plain) return write_results(m);
     const std::int64_t size = task_.values.stored_size;
     for (std::int64_t n = 0; n < layout_.value_tiles; ++n) {
       Floats block[kLanes];
@@ -100,6 +102,39 @@ class AttendOnTiles {
         for (std::int64_t i = 0; i < size; ++i) work_.rows[t * size + i] = 0.0F;
       }
       finish(q, work_.rows + t * size, work_.largest[q] * kLn2, work_.totals[q]);
+    }
+  }
+
+  /// The results of a tile of queries, 32 elements at a time: sums are divided where a query is a
+  /// lane. Past the caches, as results of products go (PlainRows).
+  void write_results(std::int64_t m) const {
+    const std::int64_t count =
+        queries_ - m * kTileRows < kTileRows ? queries_ - m * kTileRows : kTileRows;
+    float* to[kTileRows];
+    for (std::int64_t t = 0; t < count; ++t) to[t] = result(task_, m * kTileRows + t);
+    const Floats totals = load(work_.totals + m * kLanes);
+    // No sums were begun for queries that saw nothing.
+    const Ints has_sums = (load(work_.largest + m * kLanes) != kNoScore) | (totals != 0.0F);
+    const Floats inverse = totals == 0.0F ? Floats{} : 1.0F / totals;
+    const std::int64_t step = task_.tiles.first == nullptr ? kTileColumns : kTileHalves / 2;
+    for (std::int64_t n = 0; n < layout_.value_tiles; n += 2) {
+      Floats block[2][kLanes];
+      for (int i = 0; i < 2; ++i) {
+        const float* from = sums(m, n + i);
+        for (int e = 0; e < kLanes; ++e) {
+          block[i][e] = (Floats)((Ints)(load(from + e * kLanes) * inverse) & has_sums);
+        }
+        transpose(block[i]);
+      }
+      for (std::int64_t t = 0; t < count; ++t) {
+        float* const at = to[t] + n / 2 * step;
+        if (task_.tiles.first != nullptr) {
+          stream(at, to_bf16(block[0][t], block[1][t]));
+        } else {
+          stream(at, block[0][t]);
+          stream(at + kLanes, block[1][t]);
+        }
+      }
     }
   }
 

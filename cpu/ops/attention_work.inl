@@ -1,6 +1,7 @@
 // What the ways of attention share: work space, tiles of the cache, the softmax of a row.
 #include "cpu/ops/attention.hpp"
 #include "cpu/ops/rope.inl"
+#include "cpu/ops/tile_product.hpp"
 #include "cpu/quant/cache_rows.inl"
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
@@ -69,6 +70,16 @@ inline void load_query(const Attend& task, std::int64_t r, float* to) {
           .rotary_offset = rotation.rotary_offset,
           .layout = rotation.layout,
           .angles = rotation.angles + row * rotation.rotary_size});
+}
+
+/// Where the result of query r begins, as f32 or as 32 bf16 of every tile.
+inline float* result(const Attend& task, std::int64_t r) {
+  const std::int64_t row = r / task.heads;
+  const std::int64_t column = r % task.heads * task.values.size;
+  const ResultTiles& tiles = task.tiles;
+  if (tiles.first == nullptr) return task.out + row * task.out_stride + column;
+  return reinterpret_cast<float*>(
+      tiles.first + tile_offset(tiles.row + row, tiles.column + column, tiles.columns));
 }
 
 /// Some positions of one page, as they lie there or decoded to f32.
