@@ -80,14 +80,16 @@ class Finder {
     }
     if (rope == nullptr && next == nullptr) return std::nullopt;
     Fusion fusion{first, {}};
-    Kernels between;
-    for (std::size_t i = first + 1; i < at; ++i) {
-      const auto kernels = std::get<Kernels>(build(program_.instructions[i], context_));
-      between.insert(between.end(), kernels.begin(), kernels.end());
-    }
-    if (at > first) fusion.parts.push_back({std::move(between), static_cast<int>(at) - 1});
     AttentionMatMul parts = build_around({rope, next}, *attention, context_);
-    fusion.parts.push_back({std::move(parts.attention), static_cast<int>(at)});
+    Kernels kernels;
+    const auto append = [&](const Kernels& more) {
+      kernels.insert(kernels.end(), more.begin(), more.end());
+    };
+    for (std::size_t i = first + 1; i < at; ++i) {
+      append(std::get<Kernels>(build(program_.instructions[i], context_)));
+    }
+    append(parts.attention);
+    fusion.parts.push_back({std::move(kernels), static_cast<int>(at)});
     if (next != nullptr) {
       fusion.parts.push_back({std::move(parts.next), static_cast<int>(at) + 1});
     }

@@ -239,12 +239,12 @@ void expect_attention_same_bits(const AttentionCase& a, std::int64_t rows, std::
 TEST(FusedTest, AttentionTurnsItsQueriesAndPreparesItsResultsWithTheSameBits) {
   for (const std::int64_t rows : kFusedRows) {
     for (const DType cache : {DType::F32, DType::F16, DType::Q8_0, DType::Q4_0}) {
-      expect_attention_same_bits({.cache = cache}, rows, 6);
+      expect_attention_same_bits({.cache = cache}, rows, 5);
     }
-    expect_attention_same_bits({.has_key_norm = true, .next = DType::Q4_1}, rows, 6);
-    expect_attention_same_bits({.layout = ops::RopeLayout::norm, .rotary_size = 32}, rows, 6);
-    expect_attention_same_bits({.value_size = 16}, rows, 6);
-    expect_attention_same_bits({.next = DType::F32}, rows, 6);
+    expect_attention_same_bits({.has_key_norm = true, .next = DType::Q4_1}, rows, 5);
+    expect_attention_same_bits({.layout = ops::RopeLayout::norm, .rotary_size = 32}, rows, 5);
+    expect_attention_same_bits({.value_size = 16}, rows, 5);
+    expect_attention_same_bits({.next = DType::F32}, rows, 5);
     expect_attention_same_bits({.has_rope = false}, rows, 6);
   }
 }
