@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cpu/ops/norm_rows.hpp"
+#include "cpu/quant/packed.hpp"
 
 namespace ingot::cpu {
 namespace {
@@ -61,8 +62,11 @@ class NormPrepareKernel final : public Kernel {
 
 bool takes_prepared(const ops::MatMul& op, const BuildContext& context) {
   const auto takes_floats = [&](const ops::MatMul::Part& part) {
-    const FormatKernels& format = *context.rows(part.weight).format;
-    return path_of(context.table, format, kFewRows) == Path::floats ||
+    const WeightRows weight = context.rows(part.weight);
+    const FormatKernels& format = *weight.format;
+    // Of many rows, those behind the last whole group are multiplied as floats.
+    return weight.rows % kGroupRows != 0 ||
+           path_of(context.table, format, kFewRows) == Path::floats ||
            path_of(context.table, format, kFewRows + 1) == Path::floats;
   };
   return std::none_of(op.parts.begin(), op.parts.end(), takes_floats);

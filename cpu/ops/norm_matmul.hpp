@@ -23,7 +23,7 @@ struct BeforeMatMul {
 };
 
 /// Whether a product can do without the matrix that it multiplies: all its weights want it
-/// prepared.
+/// prepared, whatever the number of rows.
 bool takes_prepared(const ops::MatMul& op, const BuildContext& context);
 
 /// What prepares the input of a product, in the place of `before` too.

@@ -16,6 +16,7 @@ struct GatedCase {
   double limit = 0.0;
   bool has_biases = false;
   bool up_is_first = false;
+  std::int64_t out = 0;  ///< columns behind; 0: as hidden
 };
 
 // MatMul of gate and up, Glu, MatMul: how many of the three ran as one.
@@ -38,8 +39,9 @@ void expect_same_bits(const GatedCase& g, std::int64_t rows, bool is_fused) {
   if (g.up_is_first) std::swap(glu.gate, glu.up);
   ops::MatMul next;
   next.in = glu.out;
+  const std::int64_t out = g.out == 0 ? g.hidden : g.out;
   next.parts.push_back(
-      {c.whole(c.tensor(g.down, g.feed_forward, g.hidden)), std::nullopt, c.output(g.hidden)});
+      {c.whole(c.tensor(g.down, g.feed_forward, out)), std::nullopt, c.output(out)});
   c.before(first);
   c.before(glu);
   for (const Device* device : devices_under_test()) {
@@ -85,6 +87,11 @@ TEST(FusedTest, GatedProductsOfOddWidths) {
   }
 }
 
+// Weight rows that are no whole groups of 16 may want their activations as a matrix.
+TEST(FusedTest, ProductsOfOddNumbersOfRowsAreKept) {
+  for (const std::int64_t rows : kFusedRows) expect_same_bits({.out = 40}, rows, false);
+}
+
 TEST(FusedTest, GatedProductsWithBiasesLimitsAndOtherFunctions) {
   for (const std::int64_t rows : {1, 20}) {
     expect_same_bits({.has_biases = true}, rows, true);
@@ -99,6 +106,7 @@ struct NormCase {
   std::int64_t group = 256;  ///< of 256 columns
   DType key = DType::Q8_0;   ///< of the second of two products
   bool is_gated = false;     ///< a feed-forward behind
+  std::int64_t out = 96;     ///< columns of the products
 };
 
 // Add, Norm and the products behind: how many parts ran, the input's row look-up among them.
@@ -123,7 +131,8 @@ void expect_norm_same_bits(const NormCase& n, std::int64_t rows, std::size_t par
   ops::MatMul first;
   first.in = norm.out;
   for (const DType type : {DType::Q8_0, n.key}) {
-    first.parts.push_back({c.whole(c.tensor(type, kColumns, 96)), std::nullopt, c.output(96)});
+    first.parts.push_back(
+        {c.whole(c.tensor(type, kColumns, n.out)), std::nullopt, c.output(n.out)});
   }
   ops::MatMul last = first;
   if (n.is_gated) {
@@ -155,7 +164,10 @@ TEST(FusedTest, NormsBeforeProductsGiveTheSameBits) {
 
 // A product that reads its input as it is needs the Norm's result as a matrix.
 TEST(FusedTest, NormsBeforeProductsWithFloatsAreKept) {
-  for (const std::int64_t rows : {1, 40}) expect_norm_same_bits({.key = DType::F32}, rows, 4);
+  for (const std::int64_t rows : {1, 40}) {
+    expect_norm_same_bits({.key = DType::F32}, rows, 4);
+    expect_norm_same_bits({.out = 40}, rows, 4);
+  }
 }
 
 TEST(FusedTest, NormsWithOtherReadersAreKept) {
