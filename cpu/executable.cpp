@@ -10,7 +10,8 @@
 namespace ingot::cpu {
 namespace {
 
-// What kernels write over what they have read: that memory is in the caches already.
+// What kernels write over what they have read: that memory is in the caches already. An Attention
+// that turns its queries itself relies on Rope's (attention_matmul.hpp).
 std::vector<InPlace> written_in_place(const Program& program) {
   std::vector<InPlace> out;
   for (const Instruction& instruction : program.instructions) {

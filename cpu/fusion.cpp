@@ -51,26 +51,23 @@ class Finder {
     return readers_[static_cast<std::size_t>(id.index)] == 1;
   }
 
-  // The Attention from instruction `i` on, with nothing but what prepares keys and values before
-  // it; the number of instructions if there is none.
-  std::size_t attention_from(std::size_t i) const {
+  // The first instruction from `i` on that does not prepare or store keys and values.
+  std::size_t behind_keys(std::size_t i) const {
     while (op<ops::Norm>(i) != nullptr || op<ops::Rope>(i) != nullptr ||
            op<ops::StateStore>(i) != nullptr) {
       ++i;
     }
-    return op<ops::Attention>(i) != nullptr ? i : program_.instructions.size();
+    return i;
   }
 
   // Rope of the queries, what stands between, Attention and MatMul, or all but the first or last.
   std::optional<Fusion> find_attention(std::size_t first) const {
     const auto* rope = op<ops::Rope>(first);
-    const std::size_t at = attention_from(rope == nullptr ? first : first + 1);
+    const std::size_t at = rope == nullptr ? first : behind_keys(first + 1);
     const auto* attention = op<ops::Attention>(at);
     if (attention == nullptr) return std::nullopt;
-    if (rope == nullptr) {
-      if (at != first) return std::nullopt;
-    } else if (!takes_rope(*attention, *rope, context_) || !has_one_reader(rope->in) ||
-               !has_one_reader(rope->out)) {
+    if (rope != nullptr && (!takes_rope(*attention, *rope, context_) || !has_one_reader(rope->in) ||
+                            !has_one_reader(rope->out))) {
       return std::nullopt;
     }
     const auto* next = op<ops::MatMul>(at + 1);

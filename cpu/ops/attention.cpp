@@ -1,6 +1,7 @@
 #include "src/ops/attention.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "cpu/ops/attention_matmul.hpp"
 #include "cpu/ops/conditional_kernel.hpp"

@@ -143,7 +143,7 @@ inline void attend(const Attend& task) {
     const auto finish = [&](std::int64_t r, float* sums, float largest, float total) {
       finish_query(part, r, sums, largest, total, stream);
     };
-    // The rounding of 4-bit caches dwarfs bf16's; others get two bf16 per number.
+    // The rounding of 4-bit caches dwarfs bf16's; others get two bf16 per query, key and value.
     if (task.keys.type == DType::Q4_0 && task.values.type == DType::Q4_0) {
       AttendOnTiles<1>(part).run(finish);
     } else {

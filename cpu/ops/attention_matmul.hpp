@@ -3,8 +3,6 @@
 // as a matrix.
 #pragma once
 
-#include <optional>
-
 #include "cpu/ops/build.hpp"
 #include "src/ops/attention.hpp"
 #include "src/ops/matmul.hpp"

@@ -57,20 +57,13 @@ class AttendOnTiles {
     bool is_first;  ///< of the blocks that they see
   };
 
-  /// Asks for query q.
-  void fetch(std::int64_t q) const {
-    fetch_later(
-        task_.query + q / task_.heads * task_.query_stride + q % task_.heads * task_.keys.size,
-        task_.keys.size * 4);
-  }
-
   void begin_queries(std::int64_t m) const {
     const std::int64_t size = task_.keys.stored_size;
     for (std::int64_t t = 0; t < kTileRows; ++t) {
       float* row = work_.rows + t * size;
       const std::int64_t q = m * kTileRows + t;
       std::int64_t i = 0;
-      if (q + kTileRows < queries_) fetch(q + kTileRows);
+      if (q + kTileRows < queries_) fetch_later(query(task_, q + kTileRows), task_.keys.size * 4);
       if (q < queries_) {
         load_query(task_, q, row);
         for (; i < task_.keys.size; ++i) row[i] *= task_.scale;

@@ -52,11 +52,15 @@ inline AttentionWork carve(const Attend& task) {
   return work;
 }
 
-/// Query r of a task, rotated if it is not yet: keys.size elements.
+/// Query r of a task: keys.size elements.
+inline const float* query(const Attend& task, std::int64_t r) {
+  return task.query + r / task.heads * task.query_stride + r % task.heads * task.keys.size;
+}
+
+/// The same, rotated if it is not yet.
 inline void load_query(const Attend& task, std::int64_t r, float* to) {
   const std::int64_t size = task.keys.size;
-  const std::int64_t row = r / task.heads;
-  const float* from = task.query + row * task.query_stride + r % task.heads * size;
+  const float* from = query(task, r);
   const QueryRotation& rotation = task.rotation;
   if (rotation.angles == nullptr) {
     __builtin_memcpy(to, from, static_cast<std::size_t>(size) * sizeof(float));
@@ -69,7 +73,7 @@ inline void load_query(const Attend& task, std::int64_t r, float* to) {
           .rotary_size = rotation.rotary_size,
           .rotary_offset = rotation.rotary_offset,
           .layout = rotation.layout,
-          .angles = rotation.angles + row * rotation.rotary_size});
+          .angles = rotation.angles + r / task.heads * rotation.rotary_size});
 }
 
 /// Where the result of query r begins, as f32 or as 32 bf16 of every tile.

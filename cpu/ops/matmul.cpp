@@ -70,7 +70,8 @@ struct ProductKernel::Blocks {
     for (const MatMulData::Part& part : data.parts) {
       const Tasks part_tasks(data, part, all_rows);
       tasks += part_tasks.count;
-      // All paths that parts of a step of more rows may have take as many at a time.
+      // The same of every part: few rows are one block on any path, and paths of more take as many
+      // at a time.
       rows = part_tasks.shape.rows;
     }
     count = divide_up(all_rows, rows);
@@ -105,8 +106,10 @@ void ProductKernel::run_all(const StepContext& step, float* worker_space,
       const Tasks tasks(*data_, part, in.count);
       const std::int64_t end = std::min(before + tasks.count, run.end);
       while (run.begin < end) {
-        const std::int64_t together = tasks.may_be_one ? end - run.begin : 1;
-        multiply_part(step, worker_space, in, part, tasks, row, run.begin - before, together);
+        const std::int64_t task = run.begin - before;
+        const std::int64_t together =
+            tasks_together(tasks.may_be_one, task, end - before, tasks.count);
+        multiply_part(step, worker_space, in, part, tasks, row, task, together);
         run.begin += together;
       }
       before += tasks.count;

@@ -197,6 +197,9 @@ void prepare_all(const KernelTable& table, const ActivationRows& in, const Prepa
   for (std::int64_t b = 0; b * prepared_rows(out.path) < in.count; ++b) prepare(table, in, b, out);
 }
 
+// Parts of a MatMul on different paths share blocks of activation rows.
+static_assert(kFloatRows == kTileActivationRows && kIntegerPanelActivations == kTileActivationRows);
+
 TaskShape task_shape(Path path, const WeightRows& weight) {
   switch (path) {
     case Path::integers: {
