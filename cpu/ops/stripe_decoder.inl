@@ -11,14 +11,18 @@ namespace ingot::cpu::INGOT_CPU_TARGET {
 /// Two places of as many bytes each that are asked for little by little.
 class FetchEvenly {
  public:
-  /// `second` may be null. `steps`: how often advance() will be called.
+  /// Whole lines. `steps`: how often advance() will be called.
+  static std::int64_t per_step(std::int64_t bytes, std::int64_t steps) {
+    return (bytes + 64 * steps - 1) / (64 * steps) * 64;
+  }
+
+  /// `second` may be null.
   void start(const std::byte* first, const std::byte* second, std::int64_t bytes,
-             std::int64_t steps) {
+             std::int64_t per_step) {
     at_ = first;
     second_ = second;
     bytes_ = left_ = bytes;
-    const std::int64_t all = second == nullptr ? bytes : 2 * bytes;
-    per_step_ = (all + 64 * steps - 1) / (64 * steps) * 64;
+    per_step_ = per_step;
   }
   [[gnu::always_inline]] void advance() {
     if (left_ <= 0) return;
@@ -92,9 +96,16 @@ struct StripeDecoding {
   }
 };
 
-/// Decodes a stripe in the place of another, between the last products of that one: columns that
-/// were multiplied are overwritten where the first-level cache has them. Weights are asked for
-/// between the products before, or, where these are few, while the stripe before is decoded.
+/// Beside how many products of 32 columns each something is decoded.
+struct DecodeSteps {
+  std::int64_t whole = 0;  ///< that decode 32 columns each
+  std::int64_t half = 0;   ///< after them, an even number that decode half of 32 columns each
+};
+
+/// Decodes a stripe in the place of another, between the last products of that one and the first
+/// ones of its own: columns that were multiplied are overwritten where the first-level cache has
+/// them, little by little, so that decoding hides behind the products. Weights are asked for between
+/// the products before, or, where these are few, while the stripe before is decoded.
 template <class Decode>
 class StripeDecoder {
  public:
@@ -104,46 +115,52 @@ class StripeDecoder {
   StripeDecoder(const Stripes& stripes, std::int64_t pairs, const WeightRows& weight,
                 const Decode& decode, std::uint16_t* out)
       : stripes_(stripes),
-        pairs_before_(pairs < kLeastPairs ? 0 : pairs - 1),
+        pairs_before_(pairs < kLeastPairs ? 0 : pairs - 2),
         decoding_{.decode = decode, .rows = weight, .out = out} {}
 
   /// A stripe that nobody asked for, at once.
-  void decode(std::int64_t number) {
-    const Stripe stripe = stripes_[number];
+  void decode(const Stripe& stripe) {
     for (int g = 0; g < stripe.groups; ++g) fetch_later(weights_of(stripe, g), bytes_of(stripe));
-    start(number);
+    begin(stripe);
     finish();
   }
 
-  /// Products with the stripe before `number` begin.
-  void start_fetching(std::int64_t number) {
-    if (pairs_before_ == 0 || number >= stripes_.count) return;
-    const Stripe stripe = stripes_[number];
-    fetch_.start(weights_of(stripe, 0), stripe.groups > 1 ? weights_of(stripe, 1) : nullptr,
-                 bytes_of(stripe), pairs_before_ * stripes_[number - 1].tiles);
+  /// Products with the stripe before begin, `steps` of each pair of rows.
+  void start_fetching(const Stripe& stripe, std::int64_t steps) {
+    if (pairs_before_ == 0) return;
+    const std::int64_t bytes = bytes_of(stripe);
+    fetch_.start(weights_of(stripe, 0), stripe.groups > 1 ? weights_of(stripe, 1) : nullptr, bytes,
+                 FetchEvenly::per_step(stripe.groups * bytes, pairs_before_ * steps));
   }
   /// What asks for them, beside the products of 32 columns each.
   FetchEvenly& fetching() { return fetch_; }
 
-  /// The last products with the stripe before `number` begin.
-  void start(std::int64_t number) {
-    const Stripe stripe = stripes_[number];
-    const bool asks = pairs_before_ == 0 && number + 1 < stripes_.count;
-    const Stripe later = stripes_[asks ? number + 1 : number];
-    for (int g = 0; g < 2; ++g) {
-      decoding_.first[g] = stripes_.group(stripe, g).first;
-      decoding_.later[g] = asks ? weights_of(later, g) : nullptr;
-    }
-    decoding_.first_tile = stripe.first_tile;
-    decoding_.tiles = stripe.tiles;
-    decoding_.groups = stripe.groups;
-    decoded_ = 0;
+  /// The last products with the stripe before begin, `steps` of them. `spreads`: its own first ones
+  /// may decode what is left.
+  DecodeSteps start(const Stripe& stripe, std::int64_t steps, bool spreads) {
+    begin(stripe);
+    const std::int64_t tiles = decoding_.tiles;
+    spreads_ = spreads && Decode::kTiles == 1 && steps > 1;
+    if (!spreads_) return {.whole = std::min(steps, tiles)};
+    // So many whole ones that the others can all be halves.
+    const std::int64_t whole =
+        std::clamp<std::int64_t>(tiles + 2 - steps, 0, std::min(steps, tiles));
+    return {.whole = whole, .half = 2 * std::min((steps - whole) / 2, tiles - whole)};
+  }
+  /// The first products with the stripe itself begin. They load operands one step ahead: nothing is
+  /// left to the last two.
+  DecodeSteps go_on() const {
+    const std::int64_t left = decoding_.tiles - decoded_;
+    const std::int64_t whole = std::clamp<std::int64_t>(2 * left - (decoding_.tiles - 2), 0, left);
+    return {.whole = whole, .half = 2 * (left - whole)};
   }
   const Decoding& decoding() const { return decoding_; }
 
-  /// The first tiles have been decoded by a copy of decoding().
-  void skip(std::int64_t tiles) { decoded_ = tiles; }
+  /// Tiles that have been decoded, be it by a copy of decoding().
+  std::int64_t decoded() const { return decoded_; }
+  void skip_to(std::int64_t tiles) { decoded_ = tiles; }
 
+  void finish_unless_spread() { if (!spreads_) finish(); }
   /// Decodes the other tiles.
   [[gnu::noinline]] void finish() {
     Decoding decoding = decoding_;
@@ -155,8 +172,21 @@ class StripeDecoder {
   }
 
  private:
+  void begin(const Stripe& stripe) {
+    const Stripe later = stripes_.behind(stripe);
+    const bool asks = pairs_before_ == 0 && later.groups > 0;
+    for (int g = 0; g < 2; ++g) {
+      decoding_.first[g] = stripes_.group(stripe, g).first;
+      decoding_.later[g] = asks ? weights_of(later, g) : nullptr;
+    }
+    decoding_.first_tile = stripe.first_tile;
+    decoding_.tiles = stripe.tiles;
+    decoding_.groups = stripe.groups;
+    decoded_ = 0;
+  }
+
   /// Between the products of fewer rows, weights come in more than a few lines a step.
-  static constexpr std::int64_t kLeastPairs = 4;
+  static constexpr std::int64_t kLeastPairs = 5;
 
   const std::byte* weights_of(const Stripe& stripe, int g) const {
     return stripes_.group(stripe, g).first + stripe.first_tile * Decode::kUnitBytes;
@@ -168,6 +198,7 @@ class StripeDecoder {
   FetchEvenly fetch_;
   Decoding decoding_;
   std::int64_t decoded_ = 0;  ///< tiles
+  bool spreads_ = false;      ///< the stripe's own products decode what is left
 };
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

@@ -27,26 +27,35 @@ inline void pack_tiles(const PackTiles& task) {
   }
 }
 
-/// Which activations of the slab after this one are asked for beside a block of products: a part of
-/// 16 rows, evenly, where the second-level cache does not keep those of all slabs.
+/// Which activations of the slab after this one are asked for beside a pair of row tiles' products
+/// with a stripe: a part of one row tile, evenly, where the second-level cache does not keep those of
+/// all slabs. Two stripes ask for one part of every row tile.
 class NextSlab {
  public:
   NextSlab(const TileProduct& task, const Stripes& stripes, std::int64_t left_tiles)
       : in_(task.in),
         all_tiles_(stripes.all_tiles),
-        left_tiles_(stripes.keeps_activations ? 0 : left_tiles),
-        parts_((stripes.per_slab + 1) / 2),
-        share_((stripes.slab + parts_ - 1) / parts_) {}
+        left_tiles_(stripes.keeps_activations ? 0 : left_tiles) {
+    const std::int64_t parts = (stripes.per_slab + 1) / 2;
+    share_ = (stripes.slab + parts - 1) / parts;
+  }
 
-  /// `next_tile`: of the next slab. `steps`: of the products.
-  FetchEvenly part(std::int64_t next_tile, std::int64_t block, std::int64_t steps) const {
+  /// The products with a stripe begin.
+  void start(const Stripe& stripe) {
+    if (left_tiles_ == 0) return;
+    first_ = stripe.next_slab + stripe.place / 2 * share_;
+    is_odd_ = stripe.place % 2;
+    bytes_per_step_ = FetchEvenly::per_step(share_ * kTileBytes, stripe.tiles);
+  }
+
+  /// Beside the products of a pair of row tiles.
+  FetchEvenly part(std::int64_t pair) const {
     FetchEvenly fetch;
-    if (left_tiles_ == 0) return fetch;
-    const std::int64_t first = next_tile + block % parts_ * share_;
-    const std::int64_t left = block / parts_;
-    if (left >= left_tiles_ || first >= all_tiles_) return fetch;
-    const std::uint16_t* const from = in_ + (left * all_tiles_ + first) * kTileHalves;
-    fetch.start(reinterpret_cast<const std::byte*>(from), nullptr, share_ * kTileHalves * 2, steps);
+    const std::int64_t left = 2 * pair + is_odd_;
+    if (left >= left_tiles_ || first_ >= all_tiles_) return fetch;
+    const std::uint16_t* const from = in_ + (left * all_tiles_ + first_) * kTileHalves;
+    fetch.start(reinterpret_cast<const std::byte*>(from), nullptr, share_ * kTileBytes,
+                bytes_per_step_);
     return fetch;
   }
 
@@ -54,8 +63,10 @@ class NextSlab {
   const std::uint16_t* in_;
   std::int64_t all_tiles_;
   std::int64_t left_tiles_;  ///< rows of tiles that are wanted
-  std::int64_t parts_;       ///< of 16 rows
-  std::int64_t share_;       ///< tiles of a part
+  std::int64_t share_ = 0;   ///< tiles of a part
+  std::int64_t first_ = 0;   ///< tile of the part
+  std::int64_t is_odd_ = 0;
+  std::int64_t bytes_per_step_ = 0;
 };
 
 /// The work space of a task.
@@ -88,7 +99,7 @@ struct BesideProducts {
   StripeDecoder<Decode> decoder;
   SumsWriter<Results> writer;
   FetchEvenly activations = {};  ///< of the next slab
-  bool decodes = false;          ///< the products are the last ones with their stripe
+  DecodeSteps decodes = {};
 };
 
 /// The product of one task.
@@ -100,19 +111,21 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
   const std::int64_t pairs = (left_tiles + 1) / 2;
   const TileWork work(task.work);
   TileSums sums(work.unread);
-  const NextSlab next_slab(task, stripes, left_tiles);
+  NextSlab next_slab(task, stripes, left_tiles);
   BesideProducts<Decode, Results> beside{{stripes, pairs, task.weight, decode, work.stripe},
                                          SumsWriter<Results>(results)};
   auto& [decoder, writer, activations, decodes] = beside;
-  decoder.decode(0);
-  for (std::int64_t s = 0; s < stripes.count; ++s) {
-    const Stripe stripe = stripes[s];
-    const bool is_last = stripe.first_tile + stripe.tiles == stripes.all_tiles;
+  Stripe stripe = stripes.first();
+  decoder.decode(stripe);
+  for (bool there = true; stripe.groups > 0; there = !there) {
+    const Stripe next = stripes.behind(stripe);
+    const bool is_last = stripes.is_last(stripe);
     const TileGroup groups[2] = {stripes.group(stripe, 0), stripes.group(stripe, 1)};
-    decoder.start_fetching(s + 1);
+    next_slab.start(stripe);
+    if (next.groups > 0) decoder.start_fetching(next, stripe.tiles);
     for (std::int64_t turn = 0; turn < pairs; ++turn) {
       // There and back: sums of the last rows of a slab stay in the tiles for the next one.
-      const std::int64_t pair = s % 2 == 0 ? turn : pairs - 1 - turn;
+      const std::int64_t pair = there ? turn : pairs - 1 - turn;
       const std::int64_t block = stripe.place * pairs + pair;
       float* kept = work.sums + block * 4 * kSumTile;
       const std::int64_t first_row = pair * 2 * kTileRows;
@@ -133,15 +146,23 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
         t.before_left = 2 * kSumTile;
       }
       t.after = is_last ? work.finished[turn % 2] : kept;
-      activations = next_slab.part(stripe.next_slab, block, stripe.tiles);
-      decodes = turn + 1 == pairs && s + 1 < stripes.count;
-      if (decodes) decoder.start(s + 1);
+      activations = next_slab.part(pair);
+      decodes = {};
+      if (turn == 0) decodes = decoder.go_on();
+      const bool is_last_turn = turn + 1 == pairs && next.groups > 0;
+      if (is_last_turn) {
+        // The next stripe's first products are those of the same rows.
+        const bool spreads =
+            pairs > 1 && rows > kTileRows && stripe.groups > 1 && next.groups > 1;
+        decodes = decoder.start(next, stripe.tiles, spreads);
+      }
       sums.add(t, rows > kTileRows, stripe.groups > 1, beside);
+      if (is_last_turn) decoder.finish_unless_spread();
       writer.finish();
       if (!is_last) continue;
       writer.start({t.after, groups, stripe.groups, stripe.number, first_row, rows}, stripe.tiles);
     }
-    decoder.finish();
+    stripe = next;
   }
   sums.store();
   writer.finish();

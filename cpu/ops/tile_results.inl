@@ -123,7 +123,10 @@ class SumsWriter {
     at_ = sums.tiles;
     rows_ = results_.start(sums);
     row_ = 0;
-    rows_per_step_ = std::min((rows_ + steps - 1) / steps, kTileRows);
+    // A division would hold up the products.
+    rows_per_step_ = rows_ <= steps       ? 1
+                     : rows_ <= 2 * steps ? 2
+                                          : std::min((rows_ + steps - 1) / steps, kTileRows);
   }
   [[gnu::always_inline]] void step() {
     const std::int64_t end = row_ + rows_per_step_ < rows_ ? row_ + rows_per_step_ : rows_;

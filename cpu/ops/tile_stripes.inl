@@ -27,7 +27,7 @@ struct Stripe {
   std::int64_t number;     ///< of its rows, in the task
   std::int64_t place;      ///< in its slab
   std::int64_t next_slab;  ///< first tile of the slab behind; none has it at the end
-  int groups;              ///< of 16 rows: 2, or 1 at the end
+  int groups;              ///< of 16 rows: 2, or 1 at the end, 0 behind it
 };
 
 /// 16 weight rows and where their results go.
@@ -46,51 +46,62 @@ class Stripes {
       : all_tiles(task.weight.columns / kTileColumns),
         slab(slab_tiles(all_tiles, kSlabColumns)),
         keeps_activations(cpu::keeps_activations(task.rows, task.weight.columns)),
-        slabs_((all_tiles + slab - 1) / slab),
         row_bytes_(task.weight.row_bytes),
         step_(task.glu.up == nullptr ? kStripeRows : kTileRows),
         groups_(task.weight.rows / step_ * 2 + task.weight.rows % step_ / kTileRows),
         begin_{{task.weight.first, task.bias, task.out},
                {task.glu.up, task.glu.up_bias, task.out}} {
-    if (task.glu.up == nullptr) begin_[1] = behind(begin_[0], kTileRows);
+    if (task.glu.up == nullptr) begin_[1] = rows_behind(begin_[0], kTileRows);
     stripes_ = (groups_ + 1) / 2;
     per_slab = keeps_activations ? 1 : std::min(stripes_, kSlabRows / kStripeRows);
-    count = stripes_ * slabs_;
   }
 
-  Stripe operator[](std::int64_t i) const {
-    const std::int64_t before = i / (per_slab * slabs_) * per_slab;
-    const std::int64_t together = std::min(per_slab, stripes_ - before);
-    const std::int64_t at = i - before * slabs_;
-    const std::int64_t tile = at / together * slab;
-    const std::int64_t place = at % together;
-    const std::int64_t number = before + place;
-    const bool is_last = all_tiles - tile <= slab;
-    return {.first_tile = tile,
-            .tiles = is_last ? all_tiles - tile : slab,
-            .number = number,
-            .place = place,
-            .next_slab = is_last && before + together < stripes_ ? 0 : tile + slab,
-            .groups = groups_ - 2 * number > 1 ? 2 : 1};
+  Stripe first() const { return at(0, 0, 0); }
+
+  /// Without groups behind the last one. Counted, not worked out from a number: divisions would
+  /// hold up the products.
+  Stripe behind(const Stripe& stripe) const {
+    const std::int64_t before = stripe.number - stripe.place;
+    if (stripe.place + 1 < together(before)) {
+      return at(before, stripe.place + 1, stripe.first_tile);
+    }
+    if (!is_last(stripe)) return at(before, 0, stripe.first_tile + slab);
+    return at(before + together(before), 0, 0);
   }
+
+  /// Whether its sums are finished.
+  bool is_last(const Stripe& stripe) const { return stripe.first_tile + slab >= all_tiles; }
 
   TileGroup group(const Stripe& stripe, int g) const {
-    return behind(begin_[g], stripe.number * step_);
+    return rows_behind(begin_[g], stripe.number * step_);
   }
 
   std::int64_t all_tiles;
   std::int64_t slab;
   bool keeps_activations;     ///< of all slabs
   std::int64_t per_slab = 0;  ///< stripes, or fewer at the end
-  std::int64_t count = 0;
 
  private:
-  TileGroup behind(const TileGroup& group, std::int64_t rows) const {
+  /// How many of the stripes from `before` on are multiplied slab by slab.
+  std::int64_t together(std::int64_t before) const {
+    return std::min(per_slab, stripes_ - before);
+  }
+  Stripe at(std::int64_t before, std::int64_t place, std::int64_t tile) const {
+    const bool is_last = tile + slab >= all_tiles;
+    const std::int64_t number = before + place;
+    return {.first_tile = tile,
+            .tiles = is_last ? all_tiles - tile : slab,
+            .number = number,
+            .place = place,
+            .next_slab = is_last && before + together(before) < stripes_ ? 0 : tile + slab,
+            .groups = static_cast<int>(std::clamp<std::int64_t>(groups_ - 2 * number, 0, 2))};
+  }
+
+  TileGroup rows_behind(const TileGroup& group, std::int64_t rows) const {
     return {group.first + rows * row_bytes_, group.bias == nullptr ? nullptr : group.bias + rows,
             group.out + rows};
   }
 
-  std::int64_t slabs_;
   std::int64_t stripes_ = 0;  ///< as if there were one slab
   std::int64_t row_bytes_;
   std::int64_t step_;  ///< rows of a weight from a stripe to the next

@@ -163,22 +163,37 @@ class TileSums {
     TileRun at = run;
     const std::int64_t tiles = run.tiles;
     std::int64_t k = 0;
-    // What takes the place of these columns is decoded in as many parts as there are products.
-    if (beside.decodes) {
+    if (beside.decodes.whole + beside.decodes.half > 0) {
       auto decoding = beside.decoder.decoding();
-      for (const std::int64_t end = std::min(tiles, decoding.tiles); k < end; ++k) {
+      std::int64_t unit = beside.decoder.decoded();
+      // The products of 32 columns, and kCount parts of a unit from kFirst on: evenly behind them.
+      const auto decode_beside = [&]<int kFirst, int kCount>() __attribute__((always_inline)) {
         step<kM, kN>(
             at, k == 0, k + 1 < tiles, [&](auto product) __attribute__((always_inline)) {
-              constexpr int kCount = decltype(decoding)::kParts / (kM * kN);
-              unrolled<kCount>([&](auto i) __attribute__((always_inline)) {
-                decoding.template part<decltype(product)::kValue * kCount + decltype(i)::kValue>(k);
+              constexpr int kProduct = decltype(product)::kValue;
+              constexpr int kProducts = kM * kN;
+              constexpr int kBefore = (kCount * kProduct + kProducts - 1) / kProducts;
+              constexpr int kBehind = (kCount * (kProduct + 1) + kProducts - 1) / kProducts;
+              unrolled<kBehind - kBefore>([&](auto i) __attribute__((always_inline)) {
+                decoding.template part<kFirst + kBefore + decltype(i)::kValue>(unit);
               });
             });
         at.next();
         activations.advance();
         writer.step();
+        ++k;
+      };
+      constexpr int kAll = decltype(decoding)::kParts;
+      for (const std::int64_t end = k + beside.decodes.whole; k < end; ++unit) {
+        decode_beside.template operator()<0, kAll>();
       }
-      beside.decoder.skip(k);
+      if constexpr (kM * kN == 4) {
+        for (const std::int64_t end = k + beside.decodes.half; k < end; ++unit) {
+          decode_beside.template operator()<0, kAll / 2>();
+          decode_beside.template operator()<kAll / 2, kAll / 2>();
+        }
+      }
+      beside.decoder.skip_to(unit);
     }
     auto weights = beside.decoder.fetching();
     // Results are written behind the second product: in the first step, the sums of the run before
