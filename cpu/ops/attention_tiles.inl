@@ -59,14 +59,16 @@ class AttendOnTiles {
 
   void begin_queries(std::int64_t m) const {
     const std::int64_t size = task_.keys.stored_size;
+    const std::int64_t given = task_.keys.size;
+    const float scale = task_.scale;
     for (std::int64_t t = 0; t < kTileRows; ++t) {
       float* row = work_.rows + t * size;
       const std::int64_t q = m * kTileRows + t;
       std::int64_t i = 0;
-      if (q + kTileRows < queries_) fetch_later(query(task_, q + kTileRows), task_.keys.size * 4);
+      if (q + kTileRows < queries_) fetch_later(query(task_, q + kTileRows), given * 4);
       if (q < queries_) {
         load_query(task_, q, row);
-        for (; i < task_.keys.size; ++i) row[i] *= task_.scale;
+        for (; i < given; ++i) row[i] *= scale;
       }
       for (; i < size; ++i) row[i] = 0.0F;
       // Scores are scalar products, which a rotation of both sides leaves as they are.
