@@ -104,14 +104,15 @@ struct DecodeSteps {
 
 /// Decodes a stripe in the place of another, between the last products of that one and the first
 /// ones of its own: columns that were multiplied are overwritten where the first-level cache has
-/// them, little by little, so that decoding hides behind the products. Weights are asked for between
-/// the products before, or, where these are few, while the stripe before is decoded.
+/// them, little by little, so that decoding hides behind the products. Weights are asked for
+/// between the products before, or, where these are few, while the stripe before is decoded.
 template <class Decode>
 class StripeDecoder {
  public:
   using Decoding = StripeDecoding<Decode>;
 
-  /// `pairs`: of 16 activation rows, all of which are multiplied with each stripe.
+  /// `pairs`: of 16 activation rows, all of which are multiplied with each stripe. The first and the
+  /// last ask for no weights: they decode.
   StripeDecoder(const Stripes& stripes, std::int64_t pairs, const WeightRows& weight,
                 const Decode& decode, std::uint16_t* out)
       : stripes_(stripes),
@@ -122,7 +123,7 @@ class StripeDecoder {
   void decode(const Stripe& stripe) {
     for (int g = 0; g < stripe.groups; ++g) fetch_later(weights_of(stripe, g), bytes_of(stripe));
     begin(stripe);
-    finish();
+    decode_rest();
   }
 
   /// Products with the stripe before begin, `steps` of each pair of rows.
@@ -160,9 +161,13 @@ class StripeDecoder {
   std::int64_t decoded() const { return decoded_; }
   void skip_to(std::int64_t tiles) { decoded_ = tiles; }
 
-  void finish_unless_spread() { if (!spreads_) finish(); }
-  /// Decodes the other tiles.
-  [[gnu::noinline]] void finish() {
+  /// The products that start() was told of are done: what the stripe's own ones will not decode.
+  void finish() {
+    if (!spreads_) decode_rest();
+  }
+
+ private:
+  [[gnu::noinline]] void decode_rest() {
     Decoding decoding = decoding_;
     for (; decoded_ < decoding.tiles; ++decoded_) {
       unrolled<Decoding::kParts>([&](auto i) __attribute__((always_inline)) {
@@ -171,7 +176,6 @@ class StripeDecoder {
     }
   }
 
- private:
   void begin(const Stripe& stripe) {
     const Stripe later = stripes_.behind(stripe);
     const bool asks = pairs_before_ == 0 && later.groups > 0;
@@ -198,7 +202,7 @@ class StripeDecoder {
   FetchEvenly fetch_;
   Decoding decoding_;
   std::int64_t decoded_ = 0;  ///< tiles
-  bool spreads_ = false;      ///< the stripe's own products decode what is left
+  bool spreads_ = false;      ///< the stripe's own products decode the rest
 };
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

@@ -1,7 +1,7 @@
 // Many rows on AMX. Stripes of 32 weight rows x 512 columns are decoded to bf16 and multiplied with
 // all rows of the task, which lie in tiles already. A stripe stays in the first-level cache,
 // because activations and sums are loaded past it, from the second-level one; and the next one is
-// decoded in its place, between the products of the last rows.
+// decoded in its place, between the products of the last rows and its own first ones.
 #include "cpu/ops/stripe_decoder.inl"
 #include "cpu/ops/tile_product.hpp"
 #include "cpu/ops/tile_results.inl"
@@ -28,8 +28,8 @@ inline void pack_tiles(const PackTiles& task) {
 }
 
 /// Which activations of the slab after this one are asked for beside a pair of row tiles' products
-/// with a stripe: a part of one row tile, evenly, where the second-level cache does not keep those of
-/// all slabs. Two stripes ask for one part of every row tile.
+/// with a stripe: a part of one row tile, evenly, where the second-level cache does not keep those
+/// of all slabs. Two stripes ask for one part of every row tile.
 class NextSlab {
  public:
   NextSlab(const TileProduct& task, const Stripes& stripes, std::int64_t left_tiles)
@@ -99,7 +99,7 @@ struct BesideProducts {
   StripeDecoder<Decode> decoder;
   SumsWriter<Results> writer;
   FetchEvenly activations = {};  ///< of the next slab
-  DecodeSteps decodes = {};
+  DecodeSteps decodes = {};      ///< beside which products
 };
 
 /// The product of one task.
@@ -152,12 +152,11 @@ inline void multiply_tiles(const TileProduct& task, const Decode& decode, const 
       const bool is_last_turn = turn + 1 == pairs && next.groups > 0;
       if (is_last_turn) {
         // The next stripe's first products are those of the same rows.
-        const bool spreads =
-            pairs > 1 && rows > kTileRows && stripe.groups > 1 && next.groups > 1;
+        const bool spreads = pairs > 1 && rows > kTileRows && stripe.groups > 1 && next.groups > 1;
         decodes = decoder.start(next, stripe.tiles, spreads);
       }
       sums.add(t, rows > kTileRows, stripe.groups > 1, beside);
-      if (is_last_turn) decoder.finish_unless_spread();
+      if (is_last_turn) decoder.finish();
       writer.finish();
       if (!is_last) continue;
       writer.start({t.after, groups, stripe.groups, stripe.number, first_row, rows}, stripe.tiles);

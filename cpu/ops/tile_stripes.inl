@@ -83,9 +83,7 @@ class Stripes {
 
  private:
   /// How many of the stripes from `before` on are multiplied slab by slab.
-  std::int64_t together(std::int64_t before) const {
-    return std::min(per_slab, stripes_ - before);
-  }
+  std::int64_t together(std::int64_t before) const { return std::min(per_slab, stripes_ - before); }
   Stripe at(std::int64_t before, std::int64_t place, std::int64_t tile) const {
     const bool is_last = tile + slab >= all_tiles;
     const std::int64_t number = before + place;

@@ -139,6 +139,25 @@ TEST(MatMulTest, SharesItsInputAmongPartsOfDifferentFormats) {
   }
 }
 
+// On tiles what is multiplied next is decoded beside products, evenly: beside as many as there are
+// columns, of pairs of row tiles that are whole or not, of weight rows whose last stripe is half.
+TEST(MatMulTest, TakesAnyNumberOfBlocksOfManyRows) {
+  struct Case {
+    std::int64_t rows;
+    std::int64_t blocks;
+  };
+  for (const auto& [rows, blocks] :
+       {Case{64, 1}, {64, 2}, {64, 3}, {64, 5}, {64, 16}, {64, 17}, {64, 33}, {70, 17}}) {
+    SCOPED_TRACE("rows " + std::to_string(rows) + ", blocks " + std::to_string(blocks));
+    OpCase c({{0, rows}});
+    ops::MatMul op;
+    op.in = c.input(32 * blocks);
+    op.parts.push_back(
+        {c.whole(c.tensor(DType::Q8_0, 32 * blocks, 80)), std::nullopt, c.output(80)});
+    expect_products(c, op);
+  }
+}
+
 // On tiles neighbouring tasks are one product: over more weight rows than a slab has, with columns
 // of many slabs, of few, and of one. The bits are those of parts that are a task each or less (of
 // whole panels where there are no tiles: half a panel has a loop of its own, with other roundings).
