@@ -111,8 +111,8 @@ class StripeDecoder {
  public:
   using Decoding = StripeDecoding<Decode>;
 
-  /// `pairs`: of 16 activation rows, all of which are multiplied with each stripe. The first and the
-  /// last ask for no weights: they decode.
+  /// `pairs`: of 16 activation rows, all of which are multiplied with each stripe. The first and
+  /// the last ask for no weights: they decode.
   StripeDecoder(const Stripes& stripes, std::int64_t pairs, const WeightRows& weight,
                 const Decode& decode, std::uint16_t* out)
       : stripes_(stripes),
