@@ -187,6 +187,8 @@ class TileSums {
       for (const std::int64_t end = k + beside.decodes.whole; k < end; ++unit) {
         decode_beside.template operator()<0, kAll>();
       }
+      // multiply_tiles() spreads the decoding of whole pairs of row tiles and groups only: other
+      // products have no loop for it.
       if constexpr (kM * kN == 4) {
         for (const std::int64_t end = k + beside.decodes.half; k < end; ++unit) {
           decode_beside.template operator()<0, kAll / 2>();
