@@ -10,29 +10,6 @@
 
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
-inline constexpr float kLog2E = 1.44269504F;
-inline constexpr float kLn2 = 0.693147181F;
-
-/// 2^x within 2^-21 relative for x in [-126, 1]; below it is 0, and 2^0 is 1. NaN stays NaN if its
-/// low 9 bits are zero, as tile products make it. 2^n 2^r with |r| <= 1/2: the polynomial of 2^r is
-/// the minimax one but for its last term, 1 instead of 1 + 2^-23.7, so it is off by 2^-22.7; the
-/// rest is Horner's rounding.
-inline Floats power_of_two(Floats x) {
-  constexpr float kSmallest = -126.0F;
-  constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
-  const Floats shifted = x + kRounder;
-  const Floats r = x - (shifted - kRounder);
-  Floats y = broadcast(1.32764725e-3F);
-  y = y * r + 9.67554134e-3F;
-  y = y * r + 5.55071327e-2F;
-  y = y * r + 2.40221197e-1F;
-  y = y * r + 6.93146967e-1F;
-  y = y * r + 1.0F;
-  // n to the exponent; what else `shifted` holds is shifted out.
-  y = (Floats)((Ints)y + ((Ints)shifted << 23));
-  return x < broadcast(kSmallest) ? Floats{} : y;
-}
-
 /// Weights may grow to 2^this before what was summed is scaled down: with every new largest score
 /// that would be in most blocks.
 inline constexpr float kMostWeight = 8.0F;

@@ -9,23 +9,24 @@
 namespace ingot::cpu::INGOT_CPU_TARGET {
 
 inline Floats sigmoid(Floats x) {
-  return 1.0F / (exponential(-x) + 1.0F);
+  return 1.0F / (power_of_two(x * -kLog2E) + 1.0F);
 }
 
 inline Floats silu(Floats x) {
-  return x / (exponential(-x) + 1.0F);
+  return x / (power_of_two(x * -kLog2E) + 1.0F);
 }
 
 inline Floats gelu_quick(Floats x) {
-  return x / (exponential(x * -1.702F) + 1.0F);
+  constexpr auto kFactor = static_cast<float>(-1.702 * 1.4426950408889634);
+  return x / (power_of_two(x * kFactor) + 1.0F);
 }
 
 /// (1 + tanh u) / 2 = 1 / (1 + e^-2u), so the two-sided function needs one exponential and cancels
-/// nowhere.
+/// nowhere; u = sqrt(2 / pi) (x + 0.044715 x^3).
 inline Floats gelu_tanh(Floats x) {
-  constexpr float kTwiceRootTwoOverPi = 1.5957691F;
-  const Floats twice_u = (x + x * x * x * 0.044715F) * kTwiceRootTwoOverPi;
-  return x / (exponential(-twice_u) + 1.0F);
+  constexpr double kTwiceRootTwoOverPi = 1.5957691216057308;
+  constexpr auto kFactor = static_cast<float>(-kTwiceRootTwoOverPi * 1.4426950408889634);
+  return x / (power_of_two((x + x * x * x * 0.044715F) * kFactor) + 1.0F);
 }
 
 /// erf comes from the C library, lane by lane: code models rarely use this kind.

@@ -269,6 +269,9 @@ inline Floats halves(float low, float high) {
   return lane < kLanes / 2 ? broadcast(low) : broadcast(high);
 }
 
+inline constexpr float kLog2E = 1.44269504F;
+inline constexpr float kLn2 = 0.693147181F;
+
 /// e^x within 2^-21 relative for x in [-87.3, 88]; above 88 it stays at e^88, below -87.3 it is 0
 /// (e^-87.3 is the smallest normal f32). NaN stays NaN.
 ///
@@ -278,7 +281,6 @@ inline Floats halves(float low, float high) {
 inline Floats exponential(Floats x) {
   constexpr float kLargest = 88.0F;
   constexpr float kSmallest = -87.3F;
-  constexpr float kLog2E = 1.44269504F;
   constexpr float kLn2High = 0.693359375F;    // 355 / 512
   constexpr float kLn2Low = -2.12194440e-4F;  // ln 2 - 355 / 512
   constexpr float kRounder = 12582912.0F;     // 1.5 * 2^23: adding it rounds to an integer
@@ -303,6 +305,44 @@ inline Floats exponential(Floats x) {
 /// One lane of the above.
 inline float exponential(float x) {
   return exponential(broadcast(x))[0];
+}
+
+/// 2^x within 2^-21 relative for x in [-126, 128); below it is 0, above infinite, and 2^0 is 1. NaN
+/// stays NaN.
+///
+/// 2^x = 2^n 2^r: the polynomial of 2^r is the minimax one but for its last term, which is 1, and
+/// with what Horner's steps round it is off by at most 2^-22.7.
+inline Floats power_of_two(Floats x) {
+  constexpr float kSmallest = -126.0F;
+#if defined(__AVX512DQ__)
+  // n = floor(x), as scalef takes it. Results that would be denormal take it 60 times as long.
+  const Floats r = (Floats)_mm512_reduce_ps((__m512)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  Floats y = broadcast(1.86713008e-3F);
+  y = y * r + 9.01703028e-3F;
+  y = y * r + 5.57999131e-2F;
+  y = y * r + 2.40164450e-1F;
+  y = y * r + 6.93151312e-1F;
+  y = y * r + 1.0F;
+  const __mmask16 is_normal = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(kSmallest), _CMP_NLT_UQ);
+  return (Floats)_mm512_maskz_scalef_ps(is_normal, (__m512)y, (__m512)x);
+#else
+  // n = round(x): r is between -1/2 and 1/2.
+  constexpr float kLargest = 128.0F;
+  constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
+  const Floats clamped = x > broadcast(kLargest) ? broadcast(kLargest) : x;
+  const Floats shifted = clamped + kRounder;
+  const Floats r = clamped - (shifted - kRounder);
+  Floats y = broadcast(1.32764725e-3F);
+  y = y * r + 9.67554134e-3F;
+  y = y * r + 5.55071327e-2F;
+  y = y * r + 2.40221197e-1F;
+  y = y * r + 6.93146967e-1F;
+  y = y * r + 1.0F;
+  // n to the exponent; what else `shifted` holds is shifted out.
+  y = (Floats)((Ints)y + ((Ints)shifted << 23));
+  y = x < broadcast(kSmallest) ? Floats{} : y;
+  return x == x ? y : x;
+#endif
 }
 
 }  // namespace ingot::cpu::INGOT_CPU_TARGET

@@ -40,8 +40,8 @@ inline double activation_bound(ops::ActivationKind kind, double x, double y) {
                        : (kind == ops::ActivationKind::gelu_quick ? 1.702 : 1.0) * std::abs(x);
   if (kind == ops::ActivationKind::gelu) return 6 * kUnit * std::abs(x);
   const double relative = std::pow(2.0, -21) + 6 * kUnit * std::min(u, 100.0) + 4 * kUnit;
-  // Beyond e^88 the exponential stands still: what is left of y is below |x| / e^88. The
-  // reference's own 1 + tanh cancels in double.
+  // Beyond f32 the exponential is infinite: what is left of y is below |x| / e^88. The reference's
+  // own 1 + tanh cancels in double.
   // The sigmoid has 1 where the others have x.
   const double size = kind == ops::ActivationKind::sigmoid ? 1.0 : std::abs(x);
   return relative * std::abs(y) + size * (std::exp(-88.0) + std::pow(2.0, -52));
