@@ -156,17 +156,22 @@ inline void store_transposed(std::uint16_t* tile, const Pairs<kNumbers> (&column
   }
 }
 
-/// Rows of 16 queries, f32 [16, keys.stored_size], to right operands.
-template <int kNumbers>
+/// Rows of 16 queries, f32 [16, keys.stored_size], to right operands. Meanwhile `fetch(t, k)` is
+/// called for each row and tile.
+template <int kNumbers, bool kFinite, class Fetch>
 inline void pack_queries(const TileLayout<kNumbers>& layout, const float* rows, std::int64_t m,
-                         std::uint16_t* out) {
+                         std::uint16_t* out, Fetch&& fetch) {
   const Floats nan = broadcast(__builtin_nanf(""));
-  const auto common = [&](Floats x) { return x == x ? x : nan; };
+  const auto common = [&](Floats x) {
+    if constexpr (kFinite) return x;
+    return x == x ? x : nan;
+  };
   for (std::int64_t k = 0; k < layout.key_tiles; ++k) {
     Pairs<kNumbers> columns[kLanes];
     for (int t = 0; t < kLanes; ++t) {
       const float* from = rows + (t * layout.key_tiles + k) * kTileColumns;
-      columns[t] = split_pairs<kNumbers, false>(common(load(from)), common(load(from + kLanes)));
+      fetch(t, k);
+      columns[t] = split_pairs<kNumbers, kFinite>(common(load(from)), common(load(from + kLanes)));
     }
     store_transposed(out + layout.query(m, k), columns);
   }

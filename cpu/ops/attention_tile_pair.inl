@@ -21,7 +21,8 @@ struct TilePair {
 
 /// Tiles 0 to 3 += left times right, [left][right], of numbers that are kLeft and kRight parts; the
 /// product of two rests is left out. `pause` is called after every two products (of which one is
-/// left out where there is one right operand).
+/// left out where there is one right operand). Left operands, which are read once, pass the
+/// first-level cache by: it keeps the right ones.
 template <int kLeft, int kRight, int kWidth, class Pause>
 inline __attribute__((always_inline)) void add_tile_pair(const TilePair& p, Pause&& pause) {
   constexpr std::int64_t kNextLeft = kLeft * kTileHalves;
@@ -39,12 +40,12 @@ inline __attribute__((always_inline)) void add_tile_pair(const TilePair& p, Paus
     _tile_loadd(6, right, 64);
     if constexpr (kWidth > 1) _tile_loadd(7, right + p.right_next, 64);
     if constexpr (kLeft == 2) {
-      _tile_loadd(4, left + kTileHalves, 64);
-      _tile_loadd(5, left + kNextLeft + kTileHalves, 64);
+      _tile_stream_loadd(4, left + kTileHalves, 64);
+      _tile_stream_loadd(5, left + kNextLeft + kTileHalves, 64);
       products();
     }
-    _tile_loadd(4, left, 64);
-    _tile_loadd(5, left + kNextLeft, 64);
+    _tile_stream_loadd(4, left, 64);
+    _tile_stream_loadd(5, left + kNextLeft, 64);
     products();
     if constexpr (kRight == 2) {
       _tile_loadd(6, right + kTileHalves, 64);

@@ -58,25 +58,43 @@ class AttendOnTiles {
   };
 
   void begin_queries(std::int64_t m) const {
+    const bool is_finite = load_queries(m);
+    const std::int64_t next = (m + 1) * kTileRows;
+    const auto fetch = [&](std::int64_t t, std::int64_t k) __attribute__((always_inline)) {
+      if (next + t < queries_) fetch_later(query(task_, next + t) + k * kTileColumns, 128);
+    };
+    if (is_finite) {
+      pack_queries<kNumbers, true>(layout_, work_.rows, m, work_.queries, fetch);
+    } else {
+      pack_queries<kNumbers, false>(layout_, work_.rows, m, work_.queries, fetch);
+    }
+    store(work_.largest + m * kLanes, broadcast(kNoScore));
+    store(work_.totals + m * kLanes, Floats{});
+  }
+
+  /// The m-th 16 queries, as they are multiplied, to work_.rows. Whether all of them are finite.
+  bool load_queries(std::int64_t m) const {
     const std::int64_t size = task_.keys.stored_size;
-    const std::int64_t given = task_.keys.size;
-    const float scale = task_.scale;
+    Ints zeros = {};
     for (std::int64_t t = 0; t < kTileRows; ++t) {
       float* row = work_.rows + t * size;
       const std::int64_t q = m * kTileRows + t;
       std::int64_t i = 0;
-      if (q + kTileRows < queries_) fetch_later(query(task_, q + kTileRows), given * 4);
       if (q < queries_) {
         load_query(task_, q, row);
-        for (; i < given; ++i) row[i] *= scale;
+        i = task_.keys.size;
       }
       for (; i < size; ++i) row[i] = 0.0F;
       // Scores are scalar products, which a rotation of both sides leaves as they are.
       if (task_.keys.rotated) rotate(row, size);
+      for (i = 0; i < size; i += kLanes) {
+        const Floats x = load(row + i) * task_.scale;
+        store(row + i, x);
+        zeros |= (Ints)(x * 0.0F);  // NaN if x is no number
+      }
     }
-    pack_queries(layout_, work_.rows, m, work_.queries);
-    store(work_.largest + m * kLanes, broadcast(kNoScore));
-    store(work_.totals + m * kLanes, Floats{});
+    const __m512i magnitudes = (__m512i)(zeros << 1);
+    return _mm512_test_epi32_mask(magnitudes, magnitudes) == 0;
   }
 
   template <class Finish>

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -304,6 +306,41 @@ TEST(AttentionTest, StandsLargeScores) {
   for (const CaseSequence& sequence : {CaseSequence{600, 1}, CaseSequence{0, 80}}) {
     OpCase c({sequence});
     expect_attention(c, {2, 1, 64, 64}, {.spread = 12.0}, sequence.cached + sequence.rows);
+  }
+}
+
+// Queries that are no numbers, one with all bits set, spoil their own results and no others.
+TEST(AttentionTest, KeepsNanToItsQuery) {
+  constexpr std::int64_t kCount = 6;
+  constexpr std::int64_t kSize = 64;
+  const auto run = [](const Device& device, bool with_nan) {
+    OpCase c({{70, 40}});
+    const StateId state = c.state(2, kSize, kSize);
+    c.before(ops::StateStore{c.input(2 * kSize), c.input(2 * kSize), state});
+    ops::Attention op;
+    op.query = c.input(kCount * kSize);
+    std::vector<float> queries = c.input_table(op.query);
+    if (with_nan) {
+      // Inputs have rows of what is cached, too.
+      queries[((70 + 10) * kCount + 2) * kSize + 5] = std::bit_cast<float>(0xffffffffU);
+      queries[((70 + 30) * kCount + 4) * kSize + 40] = std::numeric_limits<float>::infinity();
+    }
+    op.query = c.input_of(kCount * kSize, queries);
+    op.out = c.output(kCount * kSize);
+    op.state = state;
+    op.head_count = kCount;
+    op.scale = 0.125;
+    return c.run(device, op, op.out).data;
+  };
+  for (const Device* device : devices_under_test()) {
+    const std::vector<float> clean = run(*device, false);
+    const std::vector<float> got = run(*device, true);
+    ASSERT_EQ(got.size(), clean.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      const auto query = static_cast<std::int64_t>(i) / kSize;
+      const bool is_spoilt = query == 10 * kCount + 2 || query == 30 * kCount + 4;
+      ASSERT_TRUE(is_spoilt ? std::isnan(got[i]) : got[i] == clean[i]) << "element " << i;
+    }
   }
 }
 
