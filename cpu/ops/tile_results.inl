@@ -1,6 +1,4 @@
 // Finished sums of tile products on their way to memory, little by little, for tile_product.inl.
-#include <algorithm>
-
 #include "cpu/ops/elementwise.inl"
 #include "cpu/ops/tile_sums.inl"
 
@@ -123,10 +121,9 @@ class SumsWriter {
     at_ = sums.tiles;
     rows_ = results_.start(sums);
     row_ = 0;
-    // A division would hold up the products.
-    rows_per_step_ = rows_ <= steps       ? 1
-                     : rows_ <= 2 * steps ? 2
-                                          : std::min((rows_ + steps - 1) / steps, kTileRows);
+    // Counted: a division would hold up the products.
+    rows_per_step_ = 1;
+    while (rows_per_step_ * steps < rows_ && rows_per_step_ < kTileRows) ++rows_per_step_;
   }
   [[gnu::always_inline]] void step() {
     const std::int64_t end = row_ + rows_per_step_ < rows_ ? row_ + rows_per_step_ : rows_;
