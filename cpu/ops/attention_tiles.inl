@@ -119,7 +119,8 @@ class AttendOnTiles {
   }
 
   /// The results of a tile of queries, 32 elements at a time: sums are divided where a query is a
-  /// lane. Past the caches, as results of products go (PlainRows).
+  /// lane. Rows go past the caches, as results of products do (PlainRows); of tiles, the product
+  /// behind reads many from there.
   void write_results(std::int64_t m) const {
     const std::int64_t count =
         queries_ - m * kTileRows < kTileRows ? queries_ - m * kTileRows : kTileRows;
@@ -142,7 +143,7 @@ class AttendOnTiles {
       for (std::int64_t t = 0; t < count; ++t) {
         float* const at = to[t] + n / 2 * step;
         if (task_.tiles.first != nullptr) {
-          stream(at, to_bf16(block[0][t], block[1][t]));
+          store(at, to_bf16(block[0][t], block[1][t]));
         } else {
           stream(at, block[0][t]);
           stream(at + kLanes, block[1][t]);
