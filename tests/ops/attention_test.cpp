@@ -313,8 +313,9 @@ TEST(AttentionTest, StandsLargeScores) {
 TEST(AttentionTest, KeepsNanToItsQuery) {
   constexpr std::int64_t kCount = 6;
   constexpr std::int64_t kSize = 64;
-  const auto run = [](const Device& device, bool with_nan) {
+  const auto run = [](const Device& device, DType type, bool with_nan) {
     OpCase c({{70, 40}});
+    c.types = {type, type};
     const StateId state = c.state(2, kSize, kSize);
     c.before(ops::StateStore{c.input(2 * kSize), c.input(2 * kSize), state});
     ops::Attention op;
@@ -333,13 +334,16 @@ TEST(AttentionTest, KeepsNanToItsQuery) {
     return c.run(device, op, op.out).data;
   };
   for (const Device* device : devices_under_test()) {
-    const std::vector<float> clean = run(*device, false);
-    const std::vector<float> got = run(*device, true);
-    ASSERT_EQ(got.size(), clean.size());
-    for (std::size_t i = 0; i < got.size(); ++i) {
-      const auto query = static_cast<std::int64_t>(i) / kSize;
-      const bool is_spoilt = query == 10 * kCount + 2 || query == 30 * kCount + 4;
-      ASSERT_TRUE(is_spoilt ? std::isnan(got[i]) : got[i] == clean[i]) << "element " << i;
+    for (const DType type : kCacheTypes) {
+      SCOPED_TRACE(to_string(type));
+      const std::vector<float> clean = run(*device, type, false);
+      const std::vector<float> got = run(*device, type, true);
+      ASSERT_EQ(got.size(), clean.size());
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        const auto query = static_cast<std::int64_t>(i) / kSize;
+        const bool is_spoilt = query == 10 * kCount + 2 || query == 30 * kCount + 4;
+        ASSERT_TRUE(is_spoilt ? std::isnan(got[i]) : got[i] == clean[i]) << "element " << i;
+      }
     }
   }
 }
