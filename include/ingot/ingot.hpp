@@ -4,6 +4,7 @@
 
 // clang-format off
 #include "ingot/error.hpp"        // the one exception type
+#include "ingot/cancel.hpp"       // asking work to stop
 #include "ingot/dtype.hpp"        // storage types and their codecs
 #include "ingot/gguf.hpp"         // reading model files
 #include "ingot/gguf_writer.hpp"  // writing them
