@@ -8,7 +8,7 @@
 
 #include <atomic>
 #include <cstddef>
-#include <memory>
+#include <utility>
 
 namespace ingot {
 
@@ -22,38 +22,53 @@ namespace ingot {
 class Cancel {
  public:
   /// A flag of its own, not raised. Takes memory: std::bad_alloc is possible.
-  Cancel() : flag_(std::make_shared<Flag>()) {}
+  Cancel() : flag_(new Flag) {}
 
   /// Holds no flag and takes no memory: requested() is always false and request() does nothing.
   /// What options hold by default.
-  static Cancel never() noexcept { return Cancel(nullptr); }
+  static constexpr Cancel never() noexcept { return Cancel(nullptr); }
 
-  // No moves: a handle that is moved from stays a handle.
-  Cancel(const Cancel&) noexcept = default;
-  Cancel& operator=(const Cancel&) noexcept = default;
-  ~Cancel() = default;
+  // A handle that is moved from is as never().
+  constexpr Cancel(const Cancel& other) noexcept : flag_(other.flag_) {
+    if (flag_ != nullptr) flag_->handles.fetch_add(1, std::memory_order_relaxed);
+  }
+  constexpr Cancel(Cancel&& other) noexcept : flag_(std::exchange(other.flag_, nullptr)) {}
+  constexpr Cancel& operator=(Cancel other) noexcept {
+    std::swap(flag_, other.flag_);
+    return *this;
+  }
+  constexpr ~Cancel() {
+    if (flag_ != nullptr && flag_->handles.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      delete flag_;
+    }
+  }
 
   /// Raises the flag, for this handle and all its copies. What happened before is visible to
   /// whoever sees the flag raised.
   void request() const noexcept {
-    if (flag_ != nullptr) flag_->store(true, std::memory_order_release);
+    if (flag_ != nullptr) flag_->raised.store(true, std::memory_order_release);
   }
 
   /// Whether the flag is raised. One load: cheap enough for inner loops over rows or kilobytes.
   bool requested() const noexcept {
-    return flag_ != nullptr && flag_->load(std::memory_order_acquire);
+    return flag_ != nullptr && flag_->raised.load(std::memory_order_acquire);
   }
 
   /// False for never(), whose requested() need not be asked.
-  bool can_be_requested() const noexcept { return flag_ != nullptr; }
+  constexpr bool can_be_requested() const noexcept { return flag_ != nullptr; }
 
  private:
-  using Flag = std::atomic<bool>;
-  static_assert(Flag::is_always_lock_free, "a signal handler may touch lock-free atomics only");
+  // Counted here rather than by std::shared_ptr, so that options with a Cancel can be constexpr.
+  struct Flag {
+    std::atomic<bool> raised = false;
+    std::atomic<std::size_t> handles = 1;
+  };
+  static_assert(std::atomic<bool>::is_always_lock_free,
+                "a signal handler may touch lock-free atomics only");
 
-  explicit Cancel(std::nullptr_t) noexcept {}
+  constexpr explicit Cancel(std::nullptr_t) noexcept {}
 
-  std::shared_ptr<Flag> flag_;
+  Flag* flag_ = nullptr;
 };
 
 }  // namespace ingot

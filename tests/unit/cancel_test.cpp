@@ -14,6 +14,13 @@ static_assert(noexcept(std::declval<const Cancel&>().request()));
 static_assert(noexcept(std::declval<const Cancel&>().requested()));
 static_assert(std::is_nothrow_copy_constructible_v<Cancel>);
 
+struct Options {
+  bool flag = true;
+  Cancel cancel = Cancel::never();
+};
+constexpr Options kOptions{.flag = false};
+static_assert(!kOptions.cancel.can_be_requested());
+
 TEST(Cancel, IsSharedByCopiesOnly) {
   const Cancel cancel;
   const Cancel copy = cancel;
@@ -37,11 +44,25 @@ TEST(Cancel, SurvivesTheHandleThatMadeIt) {
   EXPECT_TRUE(kept.requested());
 }
 
-TEST(Cancel, AHandleThatIsMovedFromStaysAHandle) {
+TEST(Cancel, AHandleThatIsMovedFromIsAsNever) {
   Cancel from;
+  const Cancel copy = from;
   const Cancel to = std::move(from);
   from.request();  // NOLINT(bugprone-use-after-move): what is tested
+  EXPECT_FALSE(from.requested());
+  EXPECT_FALSE(to.requested());
+  copy.request();
   EXPECT_TRUE(to.requested());
+  from = to;
+  EXPECT_TRUE(from.requested());
+}
+
+TEST(Cancel, CanBeAssignedToItself) {
+  Cancel cancel;
+  const Cancel& same = cancel;
+  cancel = same;
+  cancel.request();
+  EXPECT_TRUE(cancel.requested());
 }
 
 TEST(Cancel, NeverIsNotRequested) {
