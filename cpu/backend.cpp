@@ -7,7 +7,7 @@
 #include "ingot/error.hpp"
 #include "src/device/host_memory.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 class CpuDevice final : public Device {
@@ -77,4 +77,4 @@ std::unique_ptr<Device> make_cpu_device() {
   return std::make_unique<CpuDevice>();
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -5,10 +5,10 @@
 
 #include "src/device/device.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// The device "cpu", with the kernels that INGOT_CPU_ISA names (now, once) or the best this
 /// processor has. Error invalid_argument when the variable names something else.
 std::unique_ptr<Device> make_cpu_device();
 
-}  // namespace ingot
+}  // namespace ingot::internal

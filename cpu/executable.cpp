@@ -7,7 +7,7 @@
 #include "cpu/threads/processor_count.hpp"
 #include "ingot/error.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // What kernels write over what they have read: that memory is in the caches already. An Attention
@@ -129,4 +129,4 @@ Executable::StepLock::~StepLock() {
   executable_.stepping_.unlock();
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

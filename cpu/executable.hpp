@@ -12,7 +12,7 @@
 #include "src/device/device.hpp"
 #include "src/program/liveness.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 struct CompiledInstruction {
   Kernels kernels;
@@ -90,4 +90,4 @@ class Executable final : public CompiledProgram, public std::enable_shared_from_
   std::atomic<std::thread::id> stepper_{};
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

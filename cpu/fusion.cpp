@@ -7,7 +7,7 @@
 #include "cpu/ops/attention_matmul.hpp"
 #include "cpu/ops/gated_matmul.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 class Finder {
@@ -157,4 +157,4 @@ std::vector<Range> fused_groups(const std::vector<CompiledInstruction>& parts) {
   return out;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -6,7 +6,7 @@
 
 #include "cpu/executable.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// What runs in the place of the instructions from `first` to the last part's index.
 struct Fusion {
@@ -20,4 +20,4 @@ std::vector<Fusion> find_fusions(const BuildContext& context);
 /// The instructions [begin, end) of each part that stands for more than one.
 std::vector<Range> fused_groups(const std::vector<CompiledInstruction>& parts);
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

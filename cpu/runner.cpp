@@ -6,7 +6,7 @@
 #include "cpu/threads/barrier.hpp"
 #include "ingot/error.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // Of a step with a tap: one per kernel, but an instruction without any has one as well.
@@ -177,4 +177,4 @@ void CpuRunner::call_tap(const StepContext& step, const Tap& tap, TapDetail deta
   }
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -12,7 +12,7 @@
 #include "src/state/host_pool.hpp"
 #include "src/state/lazy_memory.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 class CpuRunner final : public Runner {
  public:
@@ -62,4 +62,4 @@ class CpuRunner final : public Runner {
   std::string_view ran_on_;
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -13,6 +13,7 @@
 
 namespace {
 
+using namespace ingot::internal;
 using namespace ingot;
 
 constexpr std::int64_t kHeads = 32;

@@ -16,6 +16,7 @@
 
 namespace {
 
+using namespace ingot::internal;
 using namespace ingot;
 
 constexpr std::int64_t kHidden = 4096;

@@ -7,7 +7,7 @@
 #include "cpu/dispatch/targets.hpp"
 #include "ingot/error.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 struct Candidate {
@@ -79,4 +79,4 @@ std::string processor_name() {
   return "processor";
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -7,7 +7,7 @@
 
 #include "cpu/dispatch/kernel_table.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// The targets of this build that this processor can run, the best first.
 std::vector<const KernelTable*> available_targets();
@@ -22,4 +22,4 @@ const KernelTable& select_target();
 /// The processor's own name, e.g. "AMD EPYC 9554".
 std::string processor_name();
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

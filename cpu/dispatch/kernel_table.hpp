@@ -14,7 +14,7 @@
 #include "cpu/ops/tile_product.hpp"
 #include "cpu/quant/seam.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// The loops of one format over interleaved rows.
 struct PackedKernels {
@@ -72,4 +72,4 @@ struct KernelTable {
   void (*scale)(float factor, const float* in, float* out, std::int64_t count);
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -6,7 +6,7 @@
 #include <unistd.h>
 #endif
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 #if defined(__x86_64__) && defined(__linux__)
 
@@ -41,4 +41,4 @@ bool allows_amx() {
 
 #endif
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -1,7 +1,7 @@
 // What the compiler's run-time checks do not know of this processor.
 #pragma once
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Conversions between f16 and f32 (F16C). False on other architectures.
 bool has_f16c();
@@ -11,4 +11,4 @@ bool has_f16c();
 /// of tiles only for processes that have asked.
 bool allows_amx();
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -4,7 +4,7 @@
 
 #include "cpu/dispatch/kernel_table.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 namespace scalar {
 extern const KernelTable kTable;
@@ -21,4 +21,4 @@ extern const KernelTable kTable;
 }
 #endif
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -14,7 +14,7 @@
 #ifndef INGOT_CPU_ACTIVATIONS_INL
 #define INGOT_CPU_ACTIVATIONS_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Vectors of f32 or of integers that 32 columns are.
 inline constexpr int kBlockVectors = static_cast<int>(kActivationBlock) / kLanes;
@@ -123,6 +123,6 @@ inline Shorts load_activations(const std::int16_t* q, int part) {
 #endif
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_ACTIVATIONS_INL

@@ -2,7 +2,7 @@
 
 #include "cpu/ops/elementwise_kernel.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 Built build(const ops::Add& op, const BuildContext& context) {
   return elementwise(context, op.out,
@@ -13,4 +13,4 @@ Built build(const ops::Add& op, const BuildContext& context) {
                      });
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

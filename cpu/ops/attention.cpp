@@ -9,7 +9,7 @@
 #include "cpu/ops/row_blocks.hpp"
 #include "src/state/row_rotation.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // The widest row that a block type pads a row of `size` to.
@@ -240,4 +240,4 @@ Built build(const ops::Attention& op, const BuildContext& context) {
   return build_around({}, op, context).attention;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -18,7 +18,7 @@
 #include "src/ops/rope.hpp"
 #include "src/program/step.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Query rows that share a decoded page: with 16, decoding is cheap beside the products. Tasks have
 /// whole multiples of them, except at the end of a sequence.
@@ -149,4 +149,4 @@ struct MergeSplits {
   float* out = nullptr;         ///< [size]
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -9,7 +9,7 @@
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// What weighted values are multiplied with: the inverse of their sum of weights, the sink's share
 /// included.
@@ -181,4 +181,4 @@ inline void merge_splits(const MergeSplits& task) {
   finish_head(task.out, head_factor(largest, total, task.sink), task.size, task.out, store);
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET

@@ -7,7 +7,7 @@
 #ifndef INGOT_CPU_ATTENTION_FEW_INL
 #define INGOT_CPU_ATTENTION_FEW_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// What will be read a page later, asked for while the page at hand is: a little with each vector
 /// read, because lines that are asked for all at once wait for each other.
@@ -230,6 +230,6 @@ class AttendInPlace {
   const AttentionWork& work_;
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_ATTENTION_FEW_INL

@@ -8,7 +8,7 @@
 #ifndef INGOT_CPU_ATTENTION_MANY_INL
 #define INGOT_CPU_ATTENTION_MANY_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Rows and vectors of a block of sums; with a vector per column and one broadcast they fill the
 /// registers: 6 x 4 + 5 of 32, or 4 x 2 + 3 of 16.
@@ -137,6 +137,6 @@ class AttendDecoded {
   const AttentionWork& work_;
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_ATTENTION_MANY_INL

@@ -8,7 +8,7 @@
 #include "src/ops/matmul.hpp"
 #include "src/ops/rope.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// What an Attention takes over. Nobody else reads what lies between.
 struct AroundAttention {
@@ -31,4 +31,4 @@ struct AttentionMatMul {
 AttentionMatMul build_around(const AroundAttention& around, const ops::Attention& op,
                              const BuildContext& context);
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -14,7 +14,7 @@
 
 #include "cpu/targets/tiles.inl"
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Positions of the cache are taken in groups: two tiles of keys, a tile's columns of values. A
 /// divisor of a page.
@@ -223,6 +223,6 @@ inline void pack_values(const TileLayout<kNumbers>& layout, const CacheTile& val
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__

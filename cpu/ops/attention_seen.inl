@@ -7,7 +7,7 @@
 #if defined(__AMX_BF16__) && !defined(INGOT_CPU_ATTENTION_SEEN_INL)
 #define INGOT_CPU_ATTENTION_SEEN_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Which positions 16 queries see, by lane: [first, last].
 struct LanesSee {
@@ -49,6 +49,6 @@ class SeenPositions {
   const Attend& task_;
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__

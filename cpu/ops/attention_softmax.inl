@@ -8,7 +8,7 @@
 #if defined(__AMX_BF16__) && !defined(INGOT_CPU_ATTENTION_SOFTMAX_INL)
 #define INGOT_CPU_ATTENTION_SOFTMAX_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Weights may grow to 2^this before what was summed is scaled down: with every new largest score
 /// that would be in most blocks.
@@ -89,6 +89,6 @@ class WeightMaker {
   Floats totals_[2] = {};
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__

@@ -8,7 +8,7 @@
 
 #include "cpu/targets/tiles.inl"
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// 2 x kWidth tiles of sums: two left operands, one or two right ones.
 struct TilePair {
@@ -60,6 +60,6 @@ constexpr std::int64_t pauses(int left, int right) {
   return 2 * (left + right - 1);
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__

@@ -14,7 +14,7 @@
 #if defined(__AMX_BF16__) && !defined(INGOT_CPU_ATTENTION_TILES_INL)
 #define INGOT_CPU_ATTENTION_TILES_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Whether a task can run on tiles: f32 caches keep f32 products, and rows are taken 32 elements at
 /// a time.
@@ -341,6 +341,6 @@ class AttendOnTiles {
   std::int64_t queries_;
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__

@@ -10,7 +10,7 @@
 #ifndef INGOT_CPU_ATTENTION_WORK_INL
 #define INGOT_CPU_ATTENTION_WORK_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 inline constexpr float kNoScore = -__builtin_inff();
 
@@ -211,6 +211,6 @@ struct TileOfRows {
   std::int64_t count;
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_ATTENTION_WORK_INL

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 WeightRows BuildContext::rows(const WeightOperand& operand) const {
   const Tensor& tensor = program.tensor(operand.tensor);
@@ -26,4 +26,4 @@ const float* BuildContext::vector(const WeightOperand& operand) const {
   return weights == nullptr ? nullptr : reinterpret_cast<const float*>(rows(operand).first);
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

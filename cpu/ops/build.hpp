@@ -9,7 +9,7 @@
 #include "cpu/quant/pack.hpp"
 #include "src/program/program.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 struct BuildContext {
   const Program& program;
@@ -59,4 +59,4 @@ Built single(OneKernel kernel) {
   return kernels;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

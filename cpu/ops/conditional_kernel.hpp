@@ -8,7 +8,7 @@
 
 #include "cpu/ops/kernel.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 class ConditionalKernel final : public Kernel {
  public:
@@ -38,4 +38,4 @@ class ConditionalKernel final : public Kernel {
   Condition runs_;
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -6,7 +6,7 @@
 #ifndef INGOT_CPU_DOT_TILE_INL
 #define INGOT_CPU_DOT_TILE_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Rows of the left and right operand per tile. The accumulators, one right vector per column and
 /// one left vector must fit the registers: 4 x 6 + 7 of 32 with AVX-512, 4 x 3 + 4 of 16 with FMA.
@@ -85,6 +85,6 @@ inline void dot_all(const float* left, std::int64_t left_stride, std::int64_t le
                right_stride, right_count, columns, emit);
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_DOT_TILE_INL

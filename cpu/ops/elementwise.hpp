@@ -5,9 +5,9 @@
 
 #include "src/ops/activation.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// 16 Ki f32 in, as many out: 128 KiB, about 10 us of work, well above the cost of handing it out.
 inline constexpr std::int64_t kElementsPerTask = 16384;
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

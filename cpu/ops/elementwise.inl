@@ -6,7 +6,7 @@
 #ifndef INGOT_CPU_ELEMENTWISE_INL
 #define INGOT_CPU_ELEMENTWISE_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 inline Floats sigmoid(Floats x) {
   return 1.0F / (power_of_two(x * -kLog2E) + 1.0F);
@@ -103,6 +103,6 @@ inline void scale(float factor, const float* in, float* out, std::int64_t count)
   map(in, out, count, [factor](Floats x) { return x * factor; });
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_ELEMENTWISE_INL

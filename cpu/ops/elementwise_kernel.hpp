@@ -6,7 +6,7 @@
 #include "cpu/ops/build.hpp"
 #include "cpu/ops/elementwise.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// `body(step, begin, count)` treats the elements [begin, begin + count) of a value like `shape`.
 template <class Body>
@@ -36,4 +36,4 @@ Built elementwise(const BuildContext& context, ValueId shape, Body body) {
   return single(ElementwiseKernel<Body>(context.program.value(shape), std::move(body)));
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

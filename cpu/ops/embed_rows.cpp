@@ -2,7 +2,7 @@
 
 #include "cpu/ops/build.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // A task decodes one row.
@@ -32,4 +32,4 @@ Built build(const ops::EmbedRows& op, const BuildContext& context) {
   return single(EmbedRowsKernel(op, context));
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -4,7 +4,7 @@
 
 #include "cpu/ops/build.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // A task is some columns of one token, so that a step of one token is shared too.
@@ -56,4 +56,4 @@ Built build(const ops::ExpertCombine& op, const BuildContext& context) {
   return single(ExpertCombineKernel(op, context));
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -5,7 +5,7 @@
 #include "cpu/ops/build.hpp"
 #include "cpu/ops/experts.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // The rows' places in the input, as integers.
@@ -111,7 +111,7 @@ void multiply_slice(const Experts& experts, const StepContext& step, const Exper
   product.path = path_of(*experts.table, *part.weight.format, slice.rows.size());
   WeightRows expert = part.weight;
   expert.first += slice.expert * part.expert_bytes;
-  product.weight = ingot::cpu::slice(expert, slice.first, slice.count);
+  product.weight = ingot::internal::cpu::slice(expert, slice.first, slice.count);
   product.in = experts.activations(step, slice.rows);
   if (product.path == Path::tiles) {
     product.prepared = step.shared + layout.tiles_of(slice.rows.begin, slice.rank);
@@ -197,4 +197,4 @@ Built build(const ops::ExpertMatMul& op, const BuildContext& context) {
   return kernels;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

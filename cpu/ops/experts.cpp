@@ -1,6 +1,6 @@
 #include "cpu/ops/experts.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 Experts::Experts(const ops::ExpertMatMul& op, const BuildContext& context)
     : table(&context.table),
@@ -64,4 +64,4 @@ ExpertLayout::ExpertLayout(const Experts& experts, std::int64_t rows, std::int64
                    : 0);
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

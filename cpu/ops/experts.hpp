@@ -10,7 +10,7 @@
 #include "cpu/quant/packed.hpp"
 #include "src/ops/expert_matmul.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 struct ExpertPart {
   WeightRows weight;  ///< of the first expert
@@ -89,4 +89,4 @@ struct ExpertLayout {
   std::int64_t end;
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

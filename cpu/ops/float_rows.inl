@@ -8,7 +8,7 @@
 #include "cpu/targets/target.hpp"
 #include "cpu/targets/transpose.inl"
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Adds a weight row's columns [from, to), a multiple of 32 apart, times kRows rows to totals. Sums
 /// that do not wait for each other hide the latency of a multiply-add, as far as registers go.
@@ -83,4 +83,4 @@ inline void multiply_few_floats(const ManyRows& task) {
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET

@@ -5,7 +5,7 @@
 #include "cpu/ops/conditional_kernel.hpp"
 #include "cpu/ops/matmul_kernels.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 /// Columns of the gated product that a task makes, on tiles: as many rows of gate and of up.
@@ -198,4 +198,4 @@ std::optional<GatedMatMul> build_gated(const BeforeMatMul& before, const ops::Ma
   return out;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

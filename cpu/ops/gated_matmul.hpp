@@ -7,7 +7,7 @@
 
 #include "cpu/ops/norm_matmul.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// The kernels in the place of three instructions of which each reads what the one before it wrote
 /// and nobody else does, and of those before the first.
@@ -22,4 +22,4 @@ std::optional<GatedMatMul> build_gated(const BeforeMatMul& before, const ops::Ma
                                        const ops::Glu& glu, const ops::MatMul& next,
                                        const BuildContext& context);
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -2,7 +2,7 @@
 
 #include "cpu/ops/elementwise_kernel.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // One gate for a whole row: the function once, then the row times it. A task is a row.
@@ -47,4 +47,4 @@ Built build(const ops::Glu& op, const BuildContext& context) {
                      });
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

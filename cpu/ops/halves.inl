@@ -3,7 +3,7 @@
 #include "cpu/targets/target.hpp"
 #include "ingot/quant/formats.hpp"
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// As quant::F16 encodes: rounded to nearest, ties to even; what would become infinite saturates.
 inline void store_halves(const float* in, std::int64_t count, std::uint16_t* out) {
@@ -22,4 +22,4 @@ inline void store_halves(const float* in, std::int64_t count, std::uint16_t* out
   for (; i < count; ++i) out[i] = quant::to_f16_saturating(in[i]);
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET

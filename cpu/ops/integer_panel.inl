@@ -8,7 +8,7 @@
 #if !defined(__AMX_BF16__) && !defined(INGOT_CPU_INTEGER_PANEL_INL)
 #define INGOT_CPU_INTEGER_PANEL_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Vectors of weights that are multiplied together, and lie side by side for it.
 inline constexpr int kVectorsTogether = 2;
@@ -103,6 +103,6 @@ inline void decode_integers(const std::byte* block, int groups, int first_vector
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // !__AMX_BF16__

@@ -6,7 +6,7 @@
 
 #include "cpu/ops/matmul.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Weight rows and columns that are decoded at a time: 16 KiB, which stay in the first-level cache.
 inline constexpr std::int64_t kIntegerPanelRows = 32;
@@ -37,4 +37,4 @@ inline constexpr std::int64_t kIntegerPanelWorkFloats =
     kIntegerPanelRows * (kIntegerPanelColumns / 2 + kIntegerPanelColumns / 32 +
                          kIntegerPanelColumns / 16 + kIntegerPanelActivations + kMostRowsTogether);
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

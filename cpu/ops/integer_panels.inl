@@ -8,7 +8,7 @@
 
 #if !defined(__AMX_BF16__)
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Activation rows whose sums with kVectorsTogether vectors of weights stay in registers. With 32
 /// registers 7 x 2 integer sums, as many totals and the operands fill them; with 16, totals leave
@@ -212,6 +212,6 @@ inline void multiply_packed_panels(const IntegerPanelProduct& task) {
   IntegerPanels<P>(task).run();
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // !__AMX_BF16__

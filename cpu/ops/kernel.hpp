@@ -12,7 +12,7 @@
 #include "src/program/step.hpp"
 #include "src/state/host_pool.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// A step as kernels see it. Plain data; the runner builds it once per step.
 struct StepContext {
@@ -53,4 +53,4 @@ constexpr std::int64_t divide_up(std::int64_t count, std::int64_t size) {
   return (count + size - 1) / size;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

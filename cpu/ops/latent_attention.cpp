@@ -13,7 +13,7 @@
 #include "cpu/ops/latent_expanded.hpp"
 #include "cpu/ops/product.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 /// Activation rows per task. On tiles 256 take three times as long as decoding a head's weight.
@@ -285,4 +285,4 @@ Built build(const ops::LatentAttention& op, const BuildContext& context) {
   return kernels;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -6,7 +6,7 @@
 
 #include "cpu/ops/matmul.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Rows of activations times a transposed weight: `in` has weight.rows columns, `out`
 /// weight.columns. Rows of the weight are all interleaved or none.
@@ -35,4 +35,4 @@ constexpr std::int64_t transposed_work_floats(std::int64_t columns) {
   return std::max(kTransposedPanelRows * transposed_panel_stride(columns), kColumnSums);
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -4,7 +4,7 @@
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// out[r] += sum over the panel's `count` rows n of in[r][n] * panel[n].
 inline void add_panel_rows(const TransposedProduct& task, const float* in, std::int64_t count,
@@ -40,4 +40,4 @@ inline void multiply_transposed(const TransposedProduct& task) {
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET

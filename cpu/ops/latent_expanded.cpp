@@ -8,7 +8,7 @@
 #include "cpu/ops/row_blocks.hpp"
 #include "cpu/quant/packed.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 /// Keys and values of so many bytes are held at most; steps that see more positions are absorbed,
@@ -290,4 +290,4 @@ Kernels Expansion::kernels() const {
   return kernels;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

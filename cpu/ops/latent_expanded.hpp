@@ -6,7 +6,7 @@
 
 #include "cpu/ops/build.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Whether and how a LatentAttention can be expanded.
 class Expansion {
@@ -57,4 +57,4 @@ class Expansion {
   std::int64_t capacity_ = 0;  ///< positions
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -2,7 +2,7 @@
 
 #include "cpu/ops/norm_matmul.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 MatMulData::MatMulData(const ops::MatMul& op, const BuildContext& context)
     : table(&context.table),
@@ -141,4 +141,4 @@ Built build(const ops::MatMul& op, const BuildContext& context) {
   return build_behind({}, op, context);
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

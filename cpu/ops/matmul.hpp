@@ -7,7 +7,7 @@
 
 #include "cpu/quant/seam.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Columns that share one scale of a quantized activation row.
 inline constexpr std::int64_t kActivationBlock = 32;
@@ -102,4 +102,4 @@ struct ManyRows {
   float* panel = nullptr;  ///< [kPanelRows, kPanelColumns] of the worker
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

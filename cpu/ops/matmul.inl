@@ -6,7 +6,7 @@
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// The sums of one group's products (kParts vectors of 16 bits hold its 32 columns), each half of
 /// 16 columns times its own scale.
@@ -117,4 +117,4 @@ inline void multiply_many_rows(const ManyRows& task) {
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET

@@ -9,7 +9,7 @@
 #include "cpu/ops/product.hpp"
 #include "src/ops/matmul.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// An input and the weights that share it.
 struct MatMulData {
@@ -84,4 +84,4 @@ class ProductKernel final : public Kernel {
   std::shared_ptr<const MatMulData> before_;
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

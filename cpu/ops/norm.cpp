@@ -3,7 +3,7 @@
 #include "cpu/ops/elementwise.hpp"
 #include "cpu/ops/norm_rows.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // A task takes enough rows to be worth handing out; a row is never cut.
@@ -68,4 +68,4 @@ Built build(const ops::Norm& op, const BuildContext& context) {
   return single(NormKernel(op, context));
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -5,7 +5,7 @@
 
 #include "src/ops/norm.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// One group of columns of one row.
 struct NormGroup {
@@ -18,4 +18,4 @@ struct NormGroup {
   double epsilon = 0;
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -3,7 +3,7 @@
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Sum of f(lanes) over `size` values: f32 within 256 values, double beyond, so that the rounding
 /// error does not grow with the width of the model.
@@ -46,4 +46,4 @@ inline void normalise(const NormGroup& task) {
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET

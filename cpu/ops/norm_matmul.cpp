@@ -6,7 +6,7 @@
 #include "cpu/ops/norm_rows.hpp"
 #include "cpu/quant/packed.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // A task is as many rows as are prepared at a time.
@@ -88,4 +88,4 @@ Kernels build_behind(const BeforeMatMul& before, const ops::MatMul& op,
   return kernels;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -9,7 +9,7 @@
 #include "src/ops/add.hpp"
 #include "src/ops/norm.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// The instructions before a MatMul that its preparation takes over. Nobody else reads what the
 /// Norm writes; what the Add writes is kept.
@@ -35,4 +35,4 @@ std::shared_ptr<const Kernel> build_prepare(const BeforeMatMul& before,
 Kernels build_behind(const BeforeMatMul& before, const ops::MatMul& op,
                      const BuildContext& context);
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -4,7 +4,7 @@
 #include "cpu/ops/build.hpp"
 #include "src/ops/norm.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 class NormRows {
  public:
@@ -28,4 +28,4 @@ class NormRows {
   std::int64_t bias_stride_;
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -12,7 +12,7 @@
 #include "cpu/targets/target.hpp"
 #include "cpu/targets/transpose.inl"
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Adds 32 columns of a vector of weight rows times kRows rows of activations, `factors`, to the
 /// sums [kRows][stripe columns][kLanes]; `sums` is the first row's of the first of the columns.
@@ -109,4 +109,4 @@ inline void multiply_packed_transposed(const TransposedProduct& task) {
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET

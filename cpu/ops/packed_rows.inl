@@ -8,7 +8,7 @@
 #include "cpu/targets/simd.hpp"
 #include "cpu/targets/target.hpp"
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Asks for what lies kPrefetchBytes behind an eighth of a group, and behind a line of the block's
 /// header with the last.
@@ -136,4 +136,4 @@ inline void multiply_packed(const FewRows& task) {
   if (!task.reused) finish_streams();
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET

@@ -5,7 +5,7 @@
 #include "cpu/ops/kernel.hpp"
 #include "cpu/quant/packed.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 /// Activation rows that share one decoded stripe of f32 weights. Decoding a weight costs about as
@@ -273,4 +273,4 @@ void multiply_glu(const KernelTable& table, const ops::Glu& glu, const Product& 
   prepare_all(table, {gate.out, gate.out_stride, nullptr, gate.rows, weight.rows}, out);
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -9,7 +9,7 @@
 #include "cpu/dispatch/kernel_table.hpp"
 #include "src/ops/glu.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 enum class Path : std::uint8_t {
   integers,  ///< few rows: weights as integers times activations rounded to 16 bits
@@ -95,4 +95,4 @@ bool multiplies_side_by_side(Path path, Path next, const WeightRows& gate, const
 void multiply_glu(const KernelTable& table, const ops::Glu& glu, const Product& gate,
                   const Product& up, const Prepared& out, float* work);
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -5,7 +5,7 @@
 #include "cpu/targets/target.hpp"
 #include "cpu/targets/transpose.inl"
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// scale = largest magnitude / kLargestActivation, q = round(x / scale), ties to even, clamped. A
 /// block with an infinity or NaN gets scale NaN, so that the fault reaches the output; a block so
@@ -53,4 +53,4 @@ inline void quantize_row(const QuantizeRow& task) {
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET

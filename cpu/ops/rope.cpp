@@ -5,7 +5,7 @@
 #include "cpu/ops/build.hpp"
 #include "cpu/ops/elementwise.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 class RopeKernel final : public Kernel {
@@ -49,4 +49,4 @@ Built build(const ops::Rope& op, const BuildContext& context) {
   return single(RopeKernel(op, context));
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -5,7 +5,7 @@
 
 #include "src/ops/rope.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// All heads of one row.
 struct RopeHeads {
@@ -19,4 +19,4 @@ struct RopeHeads {
   const float* angles = nullptr;  ///< [rotary_size / 2, {cos, sin}] of the row's position
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

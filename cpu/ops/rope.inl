@@ -6,7 +6,7 @@
 #ifndef INGOT_CPU_ROPE_INL
 #define INGOT_CPU_ROPE_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Lanes kFirst, kFirst + 2, ... of `a`, then of `b`.
 template <int kFirst, int... kLane>
@@ -79,6 +79,6 @@ inline void rotate(const RopeHeads& task) {
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_ROPE_INL

@@ -7,7 +7,7 @@
 #ifndef INGOT_CPU_ROTATION_INL
 #define INGOT_CPU_ROTATION_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Each element's sign before the transform, times the transform's factor.
 struct Signs {
@@ -73,6 +73,6 @@ inline void unrotate(float* x, std::int64_t size) {
   for (std::int64_t i = 0; i < size; i += kRotationSize) rotate_block<true>(x + i);
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_ROTATION_INL

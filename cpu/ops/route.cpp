@@ -7,7 +7,7 @@
 
 #include "cpu/ops/build.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
@@ -179,4 +179,4 @@ Built build(const ops::Route& op, const BuildContext& context) {
   return kernels;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -7,7 +7,7 @@
 #include "cpu/ops/attention.hpp"
 #include "cpu/ops/kernel.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Rows of one sequence that attention takes together.
 struct RowBlock {
@@ -57,4 +57,4 @@ class RowBlocks {
   std::int64_t rows_;
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -6,7 +6,7 @@
 #ifndef INGOT_CPU_ROW_COUNTS_INL
 #define INGOT_CPU_ROW_COUNTS_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// use(in), in an array of the addresses of `rows` rows (at most kFewRows) or some more: the last
 /// is repeated as often as it takes, which writes the same results again.
@@ -25,6 +25,6 @@ inline void with_row_count(std::int64_t rows, AddressOf&& address_of, Use&& use)
   if (rows == 1) return fill_up(Constant<1>{});
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_ROW_COUNTS_INL

@@ -4,7 +4,7 @@
 
 #include "cpu/ops/build.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // Copying is bound by memory and short: a task takes some rows.
@@ -41,4 +41,4 @@ Built build(const ops::SelectRows& op, const BuildContext& context) {
   return single(SelectRowsKernel(op, context));
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -4,7 +4,7 @@
 
 #include "cpu/ops/build.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // A task stores the keys and values of one token. The codec is the one that the reference executor
@@ -86,4 +86,4 @@ Built build(const ops::StateStore& op, const BuildContext& context) {
   return single(StateStoreKernel(op, context));
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -8,7 +8,7 @@
 #ifndef INGOT_CPU_STREAMS_INL
 #define INGOT_CPU_STREAMS_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Weights are worth a second stream from this many bytes on.
 inline constexpr std::int64_t kLeastStreamBytes = 24 << 10;
@@ -26,6 +26,6 @@ inline void in_streams(std::int64_t count, std::int64_t bytes, Multiply&& multip
   for (std::int64_t n = 2 * pairs; n < count; ++n) multiply(Constant<1>{}, n, std::int64_t{0});
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_STREAMS_INL

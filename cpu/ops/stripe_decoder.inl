@@ -6,7 +6,7 @@
 
 #if defined(__AMX_BF16__)
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Two places of as many bytes each that are asked for little by little.
 class FetchEvenly {
@@ -205,7 +205,7 @@ class StripeDecoder {
   bool spreads_ = false;      ///< the stripe's own products decode the rest
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__
 

@@ -10,7 +10,7 @@
 
 #if defined(__AMX_BF16__)
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Decodes 16 interleaved rows to right operands, a quarter of a tile at a time. A copy belongs into
 /// the loop that decodes: then its members are registers, where the compiler would make constants
@@ -130,7 +130,7 @@ struct DecodeFile {
   }
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__
 

@@ -7,7 +7,7 @@
 #include "cpu/ops/elementwise.hpp"
 #include "cpu/ops/matmul.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Weight rows and activation rows of a task. Its activations are read again for every 32 weight
 /// rows: 256 rows of a slab are 256 KiB, which the second-level cache keeps. Neighbouring tasks may
@@ -88,4 +88,4 @@ inline constexpr std::int64_t kTileWorkFloats = kTileActivationRows * kSlabRows 
                                                 kStripeRows * kSlabColumns / 2 + 16 * kFileColumns +
                                                 2 * 1024 + kTileActivationRows * 16 + 256;
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -11,7 +11,7 @@
 
 #if defined(__AMX_BF16__)
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 inline void pack_tiles(const PackTiles& task) {
   for (std::int64_t m = 0; m < kTileRows; ++m) {
@@ -183,6 +183,6 @@ inline void multiply_file_tiles(const TileProduct& task) {
   multiply_tiles(task, DecodeFile{TileWork(task.work).decoded}, PlainRows(task));
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__

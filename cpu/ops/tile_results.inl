@@ -7,7 +7,7 @@
 
 #if defined(__AMX_BF16__)
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Finished sums of 32 rows x 2 groups of 16 columns, or fewer.
 struct FinishedSums {
@@ -150,7 +150,7 @@ class SumsWriter {
   std::int64_t rows_per_step_ = 0;
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__
 

@@ -8,7 +8,7 @@
 
 #if defined(__AMX_BF16__)
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// A decoded stripe is [32 columns][2] tiles of 16 weight rows: halves from 32 columns to the next.
 inline constexpr std::int64_t kStripeStep = 2 * kTileHalves;
@@ -107,7 +107,7 @@ class Stripes {
   TileGroup begin_[2];
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__
 

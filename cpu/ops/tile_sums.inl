@@ -6,7 +6,7 @@
 
 #if defined(__AMX_BF16__)
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 inline constexpr std::int64_t kSumTile = 256;  // floats
 
@@ -222,7 +222,7 @@ class TileSums {
   bool two_right_ = false;
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__
 

@@ -7,7 +7,7 @@
 #ifndef INGOT_CPU_CACHE_ROWS_INL
 #define INGOT_CPU_CACHE_ROWS_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 inline float half_at(const std::byte* from) {
   std::uint16_t bits;
@@ -163,6 +163,6 @@ inline void with_cache_row(DType type, Use&& use) {
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_CACHE_ROWS_INL

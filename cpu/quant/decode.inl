@@ -7,7 +7,7 @@
 #ifndef INGOT_CPU_DECODE_INL
 #define INGOT_CPU_DECODE_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// The largest block of a format: 512 f32 of one column each, or 256 columns in fewer bytes.
 inline constexpr std::int64_t kMostRowBytes = 2048;
@@ -39,6 +39,6 @@ inline void decode_row(const WeightRows& weight, std::int64_t row, float* out) {
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_DECODE_INL

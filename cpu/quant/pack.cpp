@@ -7,7 +7,7 @@
 #include "cpu/quant/packed.hpp"
 #include "ingot/error.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // Blocks are read through pointers to structs whose widest member is an f32. GGUF aligns tensors to
@@ -132,4 +132,4 @@ PackedWeights::PackedWeights(const Program& program, std::shared_ptr<const Weigh
   report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -12,7 +12,7 @@
 #include "src/device/device.hpp"
 #include "src/state/lazy_memory.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Runs body(0) .. body(count - 1) on the executor's threads and returns when all are done.
 using ParallelFor =
@@ -44,4 +44,4 @@ class PackedWeights {
   PackReport report_;
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -23,7 +23,7 @@
 
 #include <cstdint>
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Rows that lie interleaved.
 inline constexpr std::int64_t kGroupRows = 16;
@@ -37,4 +37,4 @@ inline __attribute__((always_inline)) constexpr int byte_column(int byte) {
   return (byte & 1) << 1 | byte >> 1;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -18,7 +18,7 @@
 #ifndef INGOT_CPU_PACKED_INL
 #define INGOT_CPU_PACKED_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Blocks of 32 columns of split nibbles (and a fifth bit): file codes to and fro.
 template <class Format, int kHigh>
@@ -226,6 +226,6 @@ inline void unpack_row(const std::byte* rows, std::int64_t row_bytes, int row, s
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_PACKED_INL

@@ -4,7 +4,7 @@
 #ifndef INGOT_CPU_PACKED_256_INL
 #define INGOT_CPU_PACKED_256_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// A block's d, which multiplies an integer of few bits per span of columns, the span's factor.
 template <class Scales>
@@ -278,6 +278,6 @@ struct Packed<quant::IQ4_XS> : TableGroups<kShiftedIq4> {
   }
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_PACKED_256_INL

@@ -8,7 +8,7 @@
 #ifndef INGOT_CPU_PACKED_PARTS_INL
 #define INGOT_CPU_PACKED_PARTS_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// Formats that keep the file's order.
 template <class Format>
@@ -150,6 +150,6 @@ inline std::uint16_t read_half(const std::byte* header, int row) {
   return half;
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_PACKED_PARTS_INL

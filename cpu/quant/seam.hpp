@@ -9,7 +9,7 @@
 #include "ingot/dtype.hpp"
 #include "ingot/quant/formats.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 struct FormatKernels {
   DType type = DType::F32;
@@ -35,4 +35,4 @@ struct FormatKernels {
                      std::byte* out) = nullptr;
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

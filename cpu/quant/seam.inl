@@ -8,7 +8,7 @@
 #ifndef INGOT_CPU_SEAM_INL
 #define INGOT_CPU_SEAM_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 template <class Format>
 struct Seam {
@@ -90,6 +90,6 @@ inline std::int64_t bytes_of(const FormatKernels& format, std::int64_t columns) 
   return columns / format.block_size * format.block_bytes;
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_SEAM_INL

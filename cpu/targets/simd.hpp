@@ -11,7 +11,7 @@
 #ifndef INGOT_CPU_SIMD_HPP
 #define INGOT_CPU_SIMD_HPP
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 #if defined(__AVX512F__)
 inline constexpr int kVectorBytes = 64;
@@ -345,6 +345,6 @@ inline Floats power_of_two(Floats x) {
 #endif
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_SIMD_HPP

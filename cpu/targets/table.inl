@@ -19,7 +19,7 @@
 #define INGOT_CPU_TEXT_OF(name) #name
 #define INGOT_CPU_TEXT(name) INGOT_CPU_TEXT_OF(name)
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 inline const char* running() {
   return INGOT_CPU_TEXT(INGOT_CPU_TARGET);
@@ -78,7 +78,7 @@ const KernelTable kTable = {
     .scale = &scale,
 };
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #undef INGOT_CPU_TEXT
 #undef INGOT_CPU_TEXT_OF

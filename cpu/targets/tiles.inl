@@ -7,7 +7,7 @@
 
 #if defined(__AMX_BF16__)
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 /// A tile of f32 is 16 x 16; one of bf16 is 16 x 32, or 16 pairs of rows x 16 as right operand.
 inline constexpr std::int64_t kTileRows = 16;
@@ -81,7 +81,7 @@ inline Ints pair_bf16(Floats low, Floats high) {
   return PairUppers{}((Floats)((Ints)low + 0x8000), (Floats)((Ints)high + 0x8000));
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // __AMX_BF16__
 

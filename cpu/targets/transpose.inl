@@ -5,7 +5,7 @@
 #ifndef INGOT_CPU_TRANSPOSE_INL
 #define INGOT_CPU_TRANSPOSE_INL
 
-namespace ingot::cpu::INGOT_CPU_TARGET {
+namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
 template <int... kNumbers>
 struct LaneList {};
@@ -87,6 +87,6 @@ inline auto largest_lane(Vector v) {
   }
 }
 
-}  // namespace ingot::cpu::INGOT_CPU_TARGET
+}  // namespace ingot::internal::cpu::INGOT_CPU_TARGET
 
 #endif  // INGOT_CPU_TRANSPOSE_INL

@@ -5,7 +5,7 @@
 
 #include "cpu/threads/wait.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 class Barrier {
  public:
@@ -33,4 +33,4 @@ class Barrier {
   alignas(64) std::atomic<int> round_{0};
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

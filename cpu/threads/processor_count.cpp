@@ -11,7 +11,7 @@
 #include <sstream>
 #include <vector>
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // Quota / period in processors, if the file exists and sets a limit.
@@ -101,4 +101,4 @@ int usable_processors() {
   return quota > 0 ? std::min(quota, affinity) : affinity;
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Processors in the calling thread's affinity mask (taskset, cpuset); at least 1.
 int affinity_count();
@@ -18,4 +18,4 @@ int quota_count(const std::string& membership, const std::string& mount);
 /// The smaller of both, at least 1.
 int usable_processors();
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

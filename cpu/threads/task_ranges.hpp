@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 /// Neighbouring tasks [begin, end).
 struct TaskRun {
@@ -77,4 +77,4 @@ class TaskRanges {
   std::vector<Share> shares_;
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -9,7 +9,7 @@
 #include "cpu/threads/processor_count.hpp"
 #include "ingot/error.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // Binds a thread to the processor that stands at `index` in this process's mask, if there is one.
@@ -96,4 +96,4 @@ void ThreadPool::work(int index) {
   }
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

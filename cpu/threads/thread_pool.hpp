@@ -10,7 +10,7 @@
 
 #include "cpu/threads/wait.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 class ThreadPool {
  public:
@@ -47,4 +47,4 @@ class ThreadPool {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -9,7 +9,7 @@
 #include <immintrin.h>
 #endif
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 
 inline void pause_briefly() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -43,4 +43,4 @@ inline void wait_while_equal(const std::atomic<int>& value, int old, SpinTime li
   while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
 }
 
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

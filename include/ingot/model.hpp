@@ -15,7 +15,6 @@
 namespace ingot {
 
 class Tokenizer;
-struct Program;
 
 /// How positions beyond the trained ones are mapped to angles.
 struct RopeScaling {

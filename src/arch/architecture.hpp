@@ -8,7 +8,7 @@
 #include "ingot/model.hpp"
 #include "src/program/builder.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 struct Architecture {
   std::string_view name;  ///< GGUF's general.architecture
@@ -43,4 +43,4 @@ Program build_qwen3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder 
 Program build_qwen3moe(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_starcoder2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 
-}  // namespace ingot
+}  // namespace ingot::internal

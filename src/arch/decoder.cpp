@@ -4,7 +4,7 @@
 
 #include "ingot/error.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr std::int64_t kLargest = std::int64_t{1} << 31;  // bounds every product of two sizes
@@ -304,4 +304,4 @@ ValueId output_head(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind
   return b.matmul("logits", normed, head);
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -8,7 +8,7 @@
 #include "ingot/model.hpp"
 #include "src/program/builder.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// The GGUF key of a hyper-parameter: "<architecture>.<name>".
 std::string arch_key(const GgufFile& file, std::string_view name);
@@ -99,4 +99,4 @@ ValueId norm(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, const
 /// output.weight.
 ValueId output_head(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind, ValueId x);
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -29,7 +29,7 @@
 #include "src/arch/experts.hpp"
 #include "src/arch/rope_frequencies.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr std::int64_t kLargest = std::int64_t{1} << 31;
@@ -176,4 +176,4 @@ Program build_deepseek2(const ModelSpec& spec, const GgufFile& file, ProgramBuil
   return b.finish(output_head(b, spec, kRms, x));
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -5,7 +5,7 @@
 #include "ingot/error.hpp"
 #include "src/arch/decoder.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 // GGUF's expert_gating_func. The third, softmax over the chosen experts only, is softmax whose
@@ -137,4 +137,4 @@ ValueId expert_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64
   return b.add(name("ffn_out"), mixed, shared_experts(b, spec, layer, x, traits));
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -4,7 +4,7 @@
 #include "ingot/model.hpp"
 #include "src/program/builder.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// How a layer's experts are chosen, what they compute, and what is shared by all tokens.
 struct ExpertTraits {
@@ -45,4 +45,4 @@ std::int64_t shared_expert_size(const GgufFile& file, const ModelSpec& spec);
 ValueId expert_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
                             const ExpertTraits& traits);
 
-}  // namespace ingot
+}  // namespace ingot::internal

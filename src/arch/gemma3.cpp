@@ -21,7 +21,7 @@
 #include "src/arch/decoder.hpp"
 #include "src/arch/rope_frequencies.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr std::int64_t kPublishedPeriod = 6;
@@ -96,4 +96,4 @@ Program build_gemma3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder
   return b.finish(output_head(b, spec, kRms, x));
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

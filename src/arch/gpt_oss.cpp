@@ -10,7 +10,7 @@
 #include "src/arch/architecture.hpp"
 #include "src/arch/llama.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr std::int64_t kPeriod = 2;
@@ -44,4 +44,4 @@ Program build_gpt_oss(const ModelSpec& spec, const GgufFile& file, ProgramBuilde
       "post_attention_norm");
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

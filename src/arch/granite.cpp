@@ -14,7 +14,7 @@
 #include "src/arch/decoder.hpp"
 #include "src/arch/rope_frequencies.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr double kLargestFactor = 1e6;
@@ -61,4 +61,4 @@ Program build_granite(const ModelSpec& spec, const GgufFile& file, ProgramBuilde
   return b.finish(b.scale("scaled_logits", logits, 1 / logit_scale));
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

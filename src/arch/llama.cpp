@@ -13,7 +13,7 @@
 #include "src/arch/architecture.hpp"
 #include "src/arch/rope_frequencies.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 Program build_llama_with(const ModelSpec& spec, const GgufFile& file, ProgramBuilder b,
                          const LayerAttention& attention, const FeedForward& feed_forward,
                          const std::string& feed_forward_norm) {
@@ -66,4 +66,4 @@ Program build_llama(const ModelSpec& spec, const GgufFile& file, ProgramBuilder 
   return build_llama_with(spec, file, std::move(builder), traits, Bias::optional);
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -7,7 +7,7 @@
 #include "src/arch/decoder.hpp"
 #include "src/arch/experts.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// The feed-forward block of layer `layer` over normed rows `x`.
 using FeedForward = std::function<ValueId(ProgramBuilder& b, std::int64_t layer, ValueId x)>;
@@ -29,4 +29,4 @@ Program build_llama_with(const ModelSpec& spec, const GgufFile& file, ProgramBui
 Program build_llama_with(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder,
                          AttentionTraits traits, const ExpertTraits& experts);
 
-}  // namespace ingot
+}  // namespace ingot::internal

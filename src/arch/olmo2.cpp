@@ -11,7 +11,7 @@
 #include "src/arch/decoder.hpp"
 #include "src/arch/rope_frequencies.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr std::int64_t kPeriod = 4;
@@ -45,4 +45,4 @@ Program build_olmo2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder 
   return b.finish(output_head(b, spec, kRms, x));
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

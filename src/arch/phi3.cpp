@@ -14,7 +14,7 @@
 #include "src/arch/decoder.hpp"
 #include "src/arch/rope_frequencies.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr const char* kShort = "rope_factors_short.weight";
@@ -70,4 +70,4 @@ Program build_phi3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder b
   return b.finish(output_head(b, spec, kRms, x));
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

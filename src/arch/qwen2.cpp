@@ -6,7 +6,7 @@
 #include "src/arch/architecture.hpp"
 #include "src/arch/llama.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 Program build_qwen2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder) {
   AttentionTraits traits;
@@ -16,4 +16,4 @@ Program build_qwen2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder 
   return build_llama_with(spec, file, std::move(builder), traits, Bias::none);
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

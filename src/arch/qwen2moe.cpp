@@ -5,7 +5,7 @@
 #include "src/arch/architecture.hpp"
 #include "src/arch/llama.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 Program build_qwen2moe(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder) {
   require_experts(spec, file);
@@ -20,4 +20,4 @@ Program build_qwen2moe(const ModelSpec& spec, const GgufFile& file, ProgramBuild
                           read_expert_traits(file, spec, experts));
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

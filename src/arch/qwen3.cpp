@@ -5,7 +5,7 @@
 #include "src/arch/architecture.hpp"
 #include "src/arch/llama.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 Program build_qwen3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder) {
   AttentionTraits traits;
@@ -14,4 +14,4 @@ Program build_qwen3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder 
   return build_llama_with(spec, file, std::move(builder), traits, Bias::none);
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

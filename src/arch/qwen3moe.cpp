@@ -4,7 +4,7 @@
 #include "src/arch/architecture.hpp"
 #include "src/arch/llama.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 Program build_qwen3moe(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder) {
   require_experts(spec, file);
@@ -15,4 +15,4 @@ Program build_qwen3moe(const ModelSpec& spec, const GgufFile& file, ProgramBuild
                           read_expert_traits(file, spec, {}));
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -2,7 +2,7 @@
 #include "src/arch/architecture.hpp"
 #include "src/arch/decoder.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 const std::vector<Architecture>& all_architectures() {
   static const std::vector<Architecture> all = {
@@ -21,12 +21,6 @@ const std::vector<Architecture>& all_architectures() {
       {"starcoder2", read_decoder_spec, build_starcoder2, "StarCoder2"},
   };
   return all;
-}
-
-std::vector<std::string> architectures() {
-  std::vector<std::string> names;
-  for (const Architecture& a : all_architectures()) names.emplace_back(a.name);
-  return names;
 }
 
 const Architecture& find_architecture(const GgufFile& file) {
@@ -56,6 +50,16 @@ Program build_program(const ModelSpec& spec, const GgufFile& file, const RunOpti
   const std::int64_t context = options.context > 0 ? options.context : spec.context_length;
   return find_architecture(file).build(wanted, file,
                                        ProgramBuilder(file, spec.architecture, context));
+}
+
+}  // namespace ingot::internal
+
+namespace ingot {
+
+std::vector<std::string> architectures() {
+  std::vector<std::string> names;
+  for (const internal::Architecture& a : internal::all_architectures()) names.emplace_back(a.name);
+  return names;
 }
 
 }  // namespace ingot

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr double kTwoPi = 6.283185307179586476925;
@@ -51,4 +51,4 @@ RopeTable rope_table(double base, std::int64_t rotary_size, const RopeScaling& s
   return table;
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -6,7 +6,7 @@
 #include "ingot/model.hpp"
 #include "src/program/program.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// Pair i turns by base^(-2i / rotary_size) per position (Su et al. 2021), then scaled:
 ///   linear: all divided by the factor (Chen et al. 2023);
@@ -19,4 +19,4 @@ namespace ingot {
 RopeTable rope_table(double base, std::int64_t rotary_size, const RopeScaling& scaling,
                      std::span<const float> factors);
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -9,7 +9,7 @@
 #include "src/arch/decoder.hpp"
 #include "src/arch/rope_frequencies.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 ValueId feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x) {
@@ -48,4 +48,4 @@ Program build_starcoder2(const ModelSpec& spec, const GgufFile& file, ProgramBui
   return b.finish(output_head(b, spec, kLayer, x));
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

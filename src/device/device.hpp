@@ -15,7 +15,7 @@
 #include "src/state/state_pool.hpp"
 #include "src/weights/weights.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// "I do."
 struct Supported {};
@@ -90,4 +90,4 @@ class Device {
 /// Every instruction that the device can't run, as one Error unsupported; nothing if there is none.
 void require_support(const Device& device, const Program& program);
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr double kUnit = 5.9604644775390625e-08;  // 2^-24, the rounding of one f32 operation
@@ -390,4 +390,4 @@ std::vector<double> ErrorBound::rows(const Instruction& instruction, ValueId out
   return std::visit([&](const auto& op) { return bound(op, out); }, instruction);
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -9,7 +9,7 @@
 #include "src/program/program.hpp"
 #include "src/weights/weights.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// A recorded value: row-major floats.
 struct RecordedValue {
@@ -51,4 +51,4 @@ class ErrorBound {
   const std::vector<RecordedValue>& values_;
 };
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 std::optional<std::uint64_t> read_number(const std::string& path) {
@@ -58,4 +58,4 @@ HostMemory host_memory() {
   return memory;
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace ingot {
+namespace ingot::internal {
 
 struct HostMemory {
   std::uint64_t total = 0;      ///< bytes
@@ -14,4 +14,4 @@ struct HostMemory {
 /// nothing.
 HostMemory host_memory();
 
-}  // namespace ingot
+}  // namespace ingot::internal

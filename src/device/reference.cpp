@@ -4,7 +4,7 @@
 #include "src/ops/reference_step.hpp"
 #include "src/program/liveness.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 class ReferenceRunner final : public Runner {
@@ -104,4 +104,4 @@ std::unique_ptr<Device> make_reference_device() {
   return std::make_unique<ReferenceDevice>();
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

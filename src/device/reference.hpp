@@ -6,8 +6,8 @@
 
 #include "src/device/device.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 std::unique_ptr<Device> make_reference_device();
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -5,7 +5,7 @@
 #include "ingot/error.hpp"
 #include "src/device/reference.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 const std::vector<std::unique_ptr<Device>>& registry() {
@@ -30,12 +30,6 @@ const Device& find_device(std::string_view name) {
   fail(ErrorCode::invalid_argument, "no device \"", name, "\" here; this build has: ", known);
 }
 
-std::vector<DeviceInfo> devices() {
-  std::vector<DeviceInfo> list;
-  for (const auto& device : registry()) list.push_back(device->info());
-  return list;
-}
-
 void require_support(const Device& device, const Program& program) {
   std::string problems;
   int index = 0;
@@ -51,6 +45,16 @@ void require_support(const Device& device, const Program& program) {
     fail(ErrorCode::unsupported, "device ", device.info().name, " cannot run this ",
          program.architecture, " model: ", problems);
   }
+}
+
+}  // namespace ingot::internal
+
+namespace ingot {
+
+std::vector<DeviceInfo> devices() {
+  std::vector<DeviceInfo> list;
+  for (const auto& device : internal::registry()) list.push_back(device->info());
+  return list;
 }
 
 }  // namespace ingot

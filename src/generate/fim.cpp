@@ -8,6 +8,9 @@
 #include "src/generate/utf8.hpp"
 
 namespace ingot {
+
+using namespace internal;
+
 namespace {
 
 constexpr EncodeOptions kPlain{.add_special = false, .parse_special = false};

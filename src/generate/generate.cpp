@@ -9,6 +9,9 @@
 #include "src/generate/stop_matcher.hpp"
 
 namespace ingot {
+
+using namespace internal;
+
 namespace {
 
 using Clock = std::chrono::steady_clock;

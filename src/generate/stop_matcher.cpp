@@ -6,7 +6,7 @@
 #include "ingot/error.hpp"
 #include "src/generate/utf8.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {
   for (const std::string& stop : stops_) {
@@ -55,4 +55,4 @@ std::size_t StopMatcher::undecided() const {
   return 0;
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

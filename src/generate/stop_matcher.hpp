@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ingot {
+namespace ingot::internal {
 
 /// The stop string that is complete first ends the text; of several complete at the same byte, the
 /// longest. So the result depends on the text alone, not on how it was cut into pieces.
@@ -37,4 +37,4 @@ class StopMatcher {
   bool stopped_ = false;
 };
 
-}  // namespace ingot
+}  // namespace ingot::internal

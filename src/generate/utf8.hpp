@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace ingot {
+namespace ingot::internal {
 
 /// Whether the byte lies inside a character (10xxxxxx), so that text must not be cut before it.
 constexpr bool is_utf8_continuation(char byte) {
@@ -36,4 +36,4 @@ constexpr bool is_utf8(std::string_view text) {
   return true;
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -4,7 +4,7 @@
 
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 double apply(ActivationKind kind, double x) {
   switch (kind) {
@@ -56,4 +56,4 @@ void reference(const Activation& op, ReferenceStep& step) {
   for (std::size_t i = 0; i < in.size(); ++i) out[i] = apply(op.kind, in[i]);
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -8,7 +8,7 @@
 
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 enum class ActivationKind { silu, gelu, gelu_tanh, gelu_quick, sigmoid };
 
@@ -29,4 +29,4 @@ Cost cost(const Activation& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const Activation& op);
 void reference(const Activation& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

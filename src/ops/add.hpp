@@ -3,7 +3,7 @@
 
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 struct Add {
   static constexpr std::string_view kName = "add";
@@ -18,4 +18,4 @@ Cost cost(const Add& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const Add& op);
 void reference(const Add& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

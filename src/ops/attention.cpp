@@ -6,7 +6,7 @@
 
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 namespace {
 
 // The stored rows of one KV head of one sequence from position `first` on, decoded: [positions,
@@ -140,4 +140,4 @@ void reference(const Attention& op, ReferenceStep& step) {
   }
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -7,7 +7,7 @@
 
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 struct Attention {
   static constexpr std::string_view kName = "attention";
@@ -27,4 +27,4 @@ Cost cost(const Attention& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const Attention& op);
 void reference(const Attention& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

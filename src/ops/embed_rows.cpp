@@ -4,7 +4,7 @@
 
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 Operands operands(const EmbedRows& op) {
   return {.reads = {},
@@ -39,4 +39,4 @@ void reference(const EmbedRows& op, ReferenceStep& step) {
   }
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -3,7 +3,7 @@
 
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 struct EmbedRows {
   static constexpr std::string_view kName = "embed_rows";
@@ -17,4 +17,4 @@ Cost cost(const EmbedRows& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const EmbedRows& op);
 void reference(const EmbedRows& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

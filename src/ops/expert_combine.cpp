@@ -2,7 +2,7 @@
 
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 Operands operands(const ExpertCombine& op) {
   Operands used;
@@ -51,4 +51,4 @@ void reference(const ExpertCombine& op, ReferenceStep& step) {
   }
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -5,7 +5,7 @@
 #include "src/ops/op.hpp"
 #include "src/ops/routing.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 struct ExpertCombine {
   static constexpr std::string_view kName = "expert_combine";
@@ -20,4 +20,4 @@ Cost cost(const ExpertCombine& op, const Program& program, const StepShape& shap
 void print_attributes(std::ostream& out, const ExpertCombine& op);
 void reference(const ExpertCombine& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

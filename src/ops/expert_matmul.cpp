@@ -5,7 +5,7 @@
 #include "src/ops/matmul.hpp"
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 bool is_per_token(const ExpertMatMul& op, const Program& program) {
   return program.value(op.in).rows == program.value(op.routing.weights).rows;
@@ -94,4 +94,4 @@ void reference(const ExpertMatMul& op, ReferenceStep& step) {
   }
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -6,7 +6,7 @@
 #include "src/ops/op.hpp"
 #include "src/ops/routing.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 struct ExpertMatMul {
   static constexpr std::string_view kName = "expert_matmul";
@@ -29,4 +29,4 @@ Cost cost(const ExpertMatMul& op, const Program& program, const StepShape& shape
 void print_attributes(std::ostream& out, const ExpertMatMul& op);
 void reference(const ExpertMatMul& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

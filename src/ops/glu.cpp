@@ -4,7 +4,7 @@
 
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 Operands operands(const Glu& op) {
   Operands used;
@@ -49,4 +49,4 @@ void reference(const Glu& op, ReferenceStep& step) {
   }
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

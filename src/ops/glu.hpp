@@ -5,7 +5,7 @@
 #include "src/ops/activation.hpp"
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 struct Glu {
   static constexpr std::string_view kName = "glu";
@@ -22,4 +22,4 @@ Cost cost(const Glu& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const Glu& op);
 void reference(const Glu& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -9,7 +9,7 @@
 
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 struct LatentAttention {
   static constexpr std::string_view kName = "latent_attention";
@@ -44,4 +44,4 @@ Cost cost(const LatentAttention& op, const Program& program, const StepShape& sh
 void print_attributes(std::ostream& out, const LatentAttention& op);
 void reference(const LatentAttention& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

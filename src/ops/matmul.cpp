@@ -5,7 +5,7 @@
 
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 Operands operands(const MatMul& op) {
   Operands used;
@@ -81,4 +81,4 @@ void reference(const MatMul& op, ReferenceStep& step) {
   }
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -4,7 +4,7 @@
 
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 struct MatMul {
   static constexpr std::string_view kName = "matmul";
@@ -28,4 +28,4 @@ void multiply(const ReferenceStep& step, const WeightOperand& weight, std::int64
               const std::optional<WeightOperand>& bias, std::int64_t bias_row, const Matrix& in,
               const Matrix& out);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -5,7 +5,7 @@
 
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 enum class NormKind { rms, layer };
 
@@ -26,4 +26,4 @@ Cost cost(const Norm& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const Norm& op);
 void reference(const Norm& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -13,7 +13,7 @@
 
 #include "src/program/operands.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 struct Program;
 class ReferenceStep;
@@ -21,4 +21,4 @@ struct Matrix;
 struct StepShape;
 struct Cost;
 
-}  // namespace ingot
+}  // namespace ingot::internal

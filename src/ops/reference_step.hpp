@@ -9,7 +9,7 @@
 #include "src/state/host_pool.hpp"
 #include "src/weights/weights.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// A row-major matrix of doubles inside the reference executor's arena.
 struct Matrix {
@@ -61,4 +61,4 @@ class ReferenceStep {
   std::span<const std::uint64_t> offsets_;
 };
 
-}  // namespace ingot
+}  // namespace ingot::internal

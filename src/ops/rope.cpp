@@ -4,7 +4,7 @@
 
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 Operands operands(const Rope& op) {
   Operands used;
@@ -67,4 +67,4 @@ void reference(const Rope& op, ReferenceStep& step) {
   }
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

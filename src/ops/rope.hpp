@@ -5,7 +5,7 @@
 
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 enum class RopeLayout {
   norm,  ///< pair i is columns 2i, 2i + 1 of the rotary part
@@ -29,4 +29,4 @@ Cost cost(const Rope& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const Rope& op);
 void reference(const Rope& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -7,7 +7,7 @@
 
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 namespace {
 
 constexpr double kNever = -std::numeric_limits<double>::infinity();
@@ -155,4 +155,4 @@ void reference(const Route& op, ReferenceStep& step) {
   offsets.all().back() = static_cast<double>(place);
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -14,7 +14,7 @@
 #include "src/ops/op.hpp"
 #include "src/ops/routing.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 enum class Gate { softmax, sigmoid };
 
@@ -37,4 +37,4 @@ Cost cost(const Route& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const Route& op);
 void reference(const Route& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -13,7 +13,7 @@
 
 #include "src/program/operands.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 /// Assignments of a step whose indices an f32 holds exactly.
 inline constexpr std::int64_t kMostAssignments = std::int64_t{1} << 24;
@@ -43,4 +43,4 @@ constexpr Range expert_rows(const Real* offsets, std::int64_t expert, std::int64
   return {begin, std::max(begin, safe_index(offsets[expert + 1], rows + 1))};
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

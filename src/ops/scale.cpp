@@ -2,7 +2,7 @@
 
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 Operands operands(const Scale& op) {
   Operands used;
@@ -29,4 +29,4 @@ void reference(const Scale& op, ReferenceStep& step) {
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = op.factor * in[i];
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -3,7 +3,7 @@
 
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 struct Scale {
   static constexpr std::string_view kName = "scale";
@@ -18,4 +18,4 @@ Cost cost(const Scale& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const Scale& op);
 void reference(const Scale& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -4,7 +4,7 @@
 
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 Operands operands(const SelectRows& op) {
   Operands used;
@@ -37,4 +37,4 @@ void reference(const SelectRows& op, ReferenceStep& step) {
   }
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

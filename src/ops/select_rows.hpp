@@ -3,7 +3,7 @@
 
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 struct SelectRows {
   static constexpr std::string_view kName = "select_rows";
@@ -17,4 +17,4 @@ Cost cost(const SelectRows& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const SelectRows& op);
 void reference(const SelectRows& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

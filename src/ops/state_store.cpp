@@ -2,7 +2,7 @@
 
 #include "src/ops/support.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 namespace {
 
 // Rounds the step's rows into their pages. `row_of` gives a row of the step: all KV heads.
@@ -81,4 +81,4 @@ void reference(const StateStore& op, ReferenceStep& step) {
         [&](std::int64_t r) { return row(values, r); });
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -5,7 +5,7 @@
 
 #include "src/ops/op.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 struct StateStore {
   static constexpr std::string_view kName = "state_store";
@@ -20,4 +20,4 @@ Cost cost(const StateStore& op, const Program& program, const StepShape& shape);
 void print_attributes(std::ostream& out, const StateStore& op);
 void reference(const StateStore& op, ReferenceStep& step);
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

@@ -8,7 +8,7 @@
 #include "src/program/cost.hpp"
 #include "src/program/program.hpp"
 
-namespace ingot::ops {
+namespace ingot::internal::ops {
 
 template <class Op, class... Parts>
 void require(const Op&, bool holds, const Parts&... parts) {
@@ -44,4 +44,4 @@ Cost elementwise_cost(const Op& op, const Program& program, const StepShape& sha
   return sum;
 }
 
-}  // namespace ingot::ops
+}  // namespace ingot::internal::ops

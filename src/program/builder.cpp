@@ -6,7 +6,7 @@
 
 #include "ingot/error.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -356,4 +356,4 @@ Program ProgramBuilder::finish(ValueId logits) {
   return std::move(program_);
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -11,7 +11,7 @@
 #include "ingot/gguf.hpp"
 #include "src/program/program.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// A matrix of weights with its bias.
 struct Linear {
@@ -115,4 +115,4 @@ class ProgramBuilder {
   std::set<std::string, std::less<>> used_;
 };
 
-}  // namespace ingot
+}  // namespace ingot::internal

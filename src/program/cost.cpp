@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace ingot {
+namespace ingot::internal {
 
 double StepShape::attended_pairs(std::int64_t window) const {
   double pairs = 0;
@@ -52,4 +52,4 @@ Cost cost(const Program& program, const StepShape& shape) {
   return sum;
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

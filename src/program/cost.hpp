@@ -3,7 +3,7 @@
 
 #include "src/program/program.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// Rows of a kind in a step.
 std::int64_t rows(const Program& program, const StepShape& shape, Rows kind);
@@ -18,4 +18,4 @@ double weight_bytes(const Program& program, const WeightOperand& operand);
 /// corrects what it touches in part.
 Cost traffic(const Operands& used, const Program& program, const StepShape& shape);
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr std::uint64_t kAlignment = 16;  // elements: a cache line of f32
@@ -91,4 +91,4 @@ ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t o
   return plan;
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -8,7 +8,7 @@
 
 #include "src/program/program.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 struct Lifetime {
   int first = 0;  ///< instruction that writes the value
@@ -35,4 +35,4 @@ struct InPlace {
 ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t outputs,
                      std::span<const InPlace> in_place = {});
 
-}  // namespace ingot
+}  // namespace ingot::internal

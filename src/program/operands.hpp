@@ -8,7 +8,7 @@
 
 #include "ingot/dtype.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// A half-open range of indices.
 struct Range {
@@ -119,4 +119,4 @@ struct Operands {
   std::vector<StateId> writes_states;
 };
 
-}  // namespace ingot
+}  // namespace ingot::internal

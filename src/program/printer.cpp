@@ -3,7 +3,7 @@
 
 #include "src/program/program.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 std::string_view rows_name(Rows rows) {
@@ -96,4 +96,4 @@ std::string to_string(const Program& program, std::span<const Range> fused) {
   return out.str();
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -2,7 +2,7 @@
 
 #include "ingot/error.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 // Names the instruction in every message of a check.
@@ -95,4 +95,4 @@ void check(const Program& program) {
   Checker(program).run();
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

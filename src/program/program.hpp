@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "ingot/dtype.hpp"
 #include "src/ops/activation.hpp"
 #include "src/ops/add.hpp"
 #include "src/ops/attention.hpp"
@@ -25,7 +26,7 @@
 #include "src/program/operands.hpp"
 #include "src/program/step.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// A new alternative is a compile error in every executor until it has said "I do" or "I can't".
 using Instruction =
@@ -69,8 +70,11 @@ Cost cost(const Program& program, const StepShape& shape);
 /// architecture, a wrong file is refused before (src/program/builder.hpp).
 void check(const Program& program);
 
+// The one below would hide it from what is in this namespace.
+using ingot::to_string;
+
 /// The program as text, one instruction a line: `out = name attributes(inputs; weights; states)`.
 /// An instruction in a group of `fused` (Device::fused) names the first of its group.
 std::string to_string(const Program& program, std::span<const Range> fused = {});
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -7,7 +7,7 @@
 
 #include "src/program/operands.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// Positions that one page of a state holds. 64 rows of a 128-wide f16 head are 16 KiB: long enough
 /// to stream, short enough that a short sequence wastes little.
@@ -87,4 +87,4 @@ struct Cost {
   }
 };
 
-}  // namespace ingot
+}  // namespace ingot::internal

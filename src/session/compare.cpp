@@ -7,6 +7,9 @@
 #include "src/session/loaded.hpp"
 
 namespace ingot {
+
+using namespace internal;
+
 namespace {
 
 // Loads the model so that all tokens go through one device step with all logits.

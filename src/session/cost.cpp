@@ -6,6 +6,9 @@
 #include "src/session/loaded.hpp"
 
 namespace ingot {
+
+using namespace internal;
+
 namespace {
 
 void add_once(std::vector<DType>& types, DType type) {

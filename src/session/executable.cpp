@@ -5,6 +5,8 @@
 
 namespace ingot {
 
+using namespace internal;
+
 std::shared_ptr<const Executable> Executable::load(std::shared_ptr<const Model> model,
                                                    const LoadOptions& options) {
   auto impl = std::make_unique<Impl>();

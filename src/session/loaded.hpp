@@ -13,12 +13,16 @@ struct Executable::Impl {
   LoadOptions options;
   MemoryPlan plan;
   DeviceInfo device;
-  std::shared_ptr<const Program> program;
-  std::shared_ptr<const Weights> weights;
-  std::unique_ptr<CompiledProgram> compiled;
-  StepLimits limits;
+  std::shared_ptr<const internal::Program> program;
+  std::shared_ptr<const internal::Weights> weights;
+  std::unique_ptr<internal::CompiledProgram> compiled;
+  internal::StepLimits limits;
   std::vector<std::int64_t> page_counts;  ///< pages of each state group
 };
+
+}  // namespace ingot
+
+namespace ingot::internal {
 
 /// The most one device step may have: rows as asked; logits rows so that the logits of a step take
 /// at most 64 MiB (a 152k vocabulary has 0.6 MB per row).
@@ -28,4 +32,4 @@ StepLimits step_limits(const LoadOptions& options, const Program& program, std::
 std::vector<std::int64_t> page_counts(const Program& program, std::int64_t context,
                                       std::int64_t max_sequences, std::int64_t largest_step);
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -9,6 +9,8 @@
 
 namespace ingot {
 
+using namespace internal;
+
 struct Model::LazyTokenizer {
   std::mutex mutex;
   std::shared_ptr<const Tokenizer> tokenizer;

@@ -10,10 +10,39 @@
 #include "src/state/host_pool.hpp"
 #include "src/state/paged_states.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr std::uint64_t kLogitsBytes = std::uint64_t{64} << 20;
+
+}  // namespace
+
+StepLimits step_limits(const LoadOptions& options, const Program& program, std::int64_t context) {
+  StepLimits limits;
+  limits.sequences = options.max_sequences;
+  limits.tokens = std::min(options.step_tokens, context * options.max_sequences);
+  const auto row_bytes = static_cast<std::uint64_t>(program.value(program.logits).columns) * 4;
+  limits.outputs = std::clamp<std::int64_t>(static_cast<std::int64_t>(kLogitsBytes / row_bytes), 1,
+                                            limits.tokens);
+  return limits;
+}
+
+std::vector<std::int64_t> page_counts(const Program& program, std::int64_t context,
+                                      std::int64_t max_sequences, std::int64_t largest_step) {
+  std::vector<std::int64_t> counts;
+  for (const StateGroup& group : program.state_groups) {
+    counts.push_back(most_pages(group, context, largest_step) * max_sequences);
+  }
+  return counts;
+}
+
+}  // namespace ingot::internal
+
+namespace ingot {
+
+using namespace internal;
+
+namespace {
 
 std::string amount(std::uint64_t bytes) {
   std::ostringstream out;
@@ -102,25 +131,6 @@ void check_context(const ModelSpec& spec, const RunOptions& run) {
 }
 
 }  // namespace
-
-StepLimits step_limits(const LoadOptions& options, const Program& program, std::int64_t context) {
-  StepLimits limits;
-  limits.sequences = options.max_sequences;
-  limits.tokens = std::min(options.step_tokens, context * options.max_sequences);
-  const auto row_bytes = static_cast<std::uint64_t>(program.value(program.logits).columns) * 4;
-  limits.outputs = std::clamp<std::int64_t>(static_cast<std::int64_t>(kLogitsBytes / row_bytes), 1,
-                                            limits.tokens);
-  return limits;
-}
-
-std::vector<std::int64_t> page_counts(const Program& program, std::int64_t context,
-                                      std::int64_t max_sequences, std::int64_t largest_step) {
-  std::vector<std::int64_t> counts;
-  for (const StateGroup& group : program.state_groups) {
-    counts.push_back(most_pages(group, context, largest_step) * max_sequences);
-  }
-  return counts;
-}
 
 MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
   check_options(options);

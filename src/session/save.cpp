@@ -15,6 +15,9 @@
 #include "src/session/session_impl.hpp"
 
 namespace ingot {
+
+using namespace internal;
+
 namespace {
 
 constexpr char kMagic[8] = {'I', 'N', 'G', 'O', 'T', 'S', 'E', 'Q'};

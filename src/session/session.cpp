@@ -8,6 +8,9 @@
 #include "src/session/step_builder.hpp"
 
 namespace ingot {
+
+using namespace internal;
+
 namespace {
 
 // Which of a request's tokens want logits, as ascending indices.

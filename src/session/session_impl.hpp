@@ -29,8 +29,8 @@ struct Session::Impl {
   SequenceId add(Sequence sequence);
 
   std::shared_ptr<const Executable> executable;
-  std::unique_ptr<Runner> runner;
-  GroupedStates states;
+  std::unique_ptr<internal::Runner> runner;
+  internal::GroupedStates states;
   std::map<std::int32_t, Sequence> sequences;
   std::int32_t next_id = 0;
   Tap tap;

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <utility>
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 // cos and sin in double: the library function reduces the argument exactly, so position 100,000 is
@@ -60,4 +60,4 @@ StepInput StepBuilder::finish() {
   return std::exchange(input_, {});
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -7,7 +7,7 @@
 #include "src/program/step.hpp"
 #include "src/state/grouped_states.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 class StepBuilder {
  public:
@@ -28,4 +28,4 @@ class StepBuilder {
   std::vector<std::vector<std::int32_t>> page_tables_;  ///< per state group
 };
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -1,6 +1,6 @@
 #include "src/state/grouped_states.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 GroupedStates::GroupedStates(std::span<const StateGroup> groups,
                              std::span<const std::int64_t> page_counts) {
@@ -75,4 +75,4 @@ void GroupedStates::restore(std::int32_t sequence) {
   for (PagedStates& group : groups_) group.restore(sequence);
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

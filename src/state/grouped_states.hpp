@@ -6,7 +6,7 @@
 
 #include "src/state/paged_states.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// A page to copy, and the group whose page it is.
 struct GroupPageCopy {
@@ -43,4 +43,4 @@ class GroupedStates {
   std::vector<PagedStates> groups_;
 };
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -5,7 +5,7 @@
 
 #include "ingot/error.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 std::uint64_t align_up(std::uint64_t bytes) {
@@ -151,4 +151,4 @@ void HostPool::write_page(std::int32_t group, std::int32_t page, std::span<const
   });
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

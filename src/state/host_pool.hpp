@@ -13,7 +13,7 @@
 #include "src/state/lazy_memory.hpp"
 #include "src/state/state_pool.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// Elements that a row of a state may have, padding included: bounds the buffers of its codecs.
 inline constexpr std::int64_t kLongestStateRow = 4096;
@@ -99,4 +99,4 @@ class HostPool final : public StatePool {
   LazyMemory memory_;
 };
 
-}  // namespace ingot
+}  // namespace ingot::internal

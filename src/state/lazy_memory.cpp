@@ -2,7 +2,7 @@
 
 #include <sys/mman.h>
 
-namespace ingot {
+namespace ingot::internal {
 
 void UnmapMemory::operator()(std::byte* memory) const {
   munmap(memory, bytes);
@@ -19,4 +19,4 @@ LazyMemory map_lazily(std::size_t bytes) {
   return {static_cast<std::byte*>(memory), UnmapMemory{bytes}};
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <memory>
 
-namespace ingot {
+namespace ingot::internal {
 
 struct UnmapMemory {
   std::size_t bytes = 0;
@@ -17,4 +17,4 @@ using LazyMemory = std::unique_ptr<std::byte, UnmapMemory>;
 /// `bytes` zeros (at least one); null if the system refuses.
 LazyMemory map_lazily(std::size_t bytes);
 
-}  // namespace ingot
+}  // namespace ingot::internal

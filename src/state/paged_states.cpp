@@ -4,7 +4,7 @@
 
 #include "ingot/error.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 std::int64_t most_pages(const StateGroup& group, std::int64_t context, std::int64_t largest_step) {
   const std::int64_t all = pages_for(context);
@@ -180,4 +180,4 @@ std::span<const std::int32_t> PagedStates::pages(std::int32_t sequence) const {
   return at(sequence).pages;
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -9,7 +9,7 @@
 #include "src/program/step.hpp"
 #include "src/state/sequence_states.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// Positions that a windowed state keeps beyond its window, so that a sequence can be rewound by as
 /// many without computing it anew: what speculative decoding rejects, the end of a chat turn.
@@ -74,4 +74,4 @@ class PagedStates final : public SequenceStates {
   std::vector<std::int32_t> free_;    // a stack, lowest page on top
 };
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -8,7 +8,7 @@
 #include "src/state/host_pool.hpp"
 #include "src/state/row_rotation.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr int kSize = kRotationSize;
@@ -211,4 +211,4 @@ void decode_state_row(DType type, const std::byte* in, std::span<float> row) {
   }
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

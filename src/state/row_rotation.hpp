@@ -12,7 +12,7 @@
 
 #include "ingot/dtype.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// Elements that are rotated together: a block of every rotated type.
 inline constexpr int kRotationSize = 32;
@@ -38,4 +38,4 @@ constexpr bool is_rotated(DType type) {
   return type == DType::Q8_0 || type == DType::Q4_0;
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

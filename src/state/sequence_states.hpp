@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace ingot {
+namespace ingot::internal {
 
 /// A page to copy on the device before the step that writes to `to`.
 struct PageCopy {
@@ -57,4 +57,4 @@ class SequenceStates {
 
 inline constexpr std::int32_t kNoPage = -1;
 
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-namespace ingot {
+namespace ingot::internal {
 
 class StatePool {
  public:
@@ -29,4 +29,4 @@ class StatePool {
   virtual void write_page(std::int32_t group, std::int32_t page, std::span<const std::byte> in) = 0;
 };
 
-}  // namespace ingot
+}  // namespace ingot::internal

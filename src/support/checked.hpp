@@ -11,7 +11,7 @@
 
 #include "ingot/error.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 /// What an estimate says that 64 bits do not hold: more than any machine has.
 inline constexpr std::uint64_t kBeyondCounting = std::numeric_limits<std::uint64_t>::max();
@@ -80,4 +80,4 @@ constexpr std::size_t allocation_size(std::string_view what, Factors... factors)
   return static_cast<std::size_t>(*product);
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

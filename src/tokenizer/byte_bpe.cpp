@@ -8,7 +8,7 @@
 #include "src/tokenizer/unicode.hpp"
 #include "src/tokenizer/word_cache.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 namespace {
 
 constexpr std::string_view kMergesKey = "tokenizer.ggml.merges";
@@ -132,4 +132,4 @@ void ByteBpe::begin_symbols(std::string_view word, std::vector<Symbol>& symbols)
   }
 }
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -13,7 +13,7 @@
 #include "src/tokenizer/text_index.hpp"
 #include "src/tokenizer/vocabulary.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 /// Which pairs of tokens join to what, by open addressing on the pair.
 class MergeTable {
@@ -76,4 +76,4 @@ class ByteBpe {
   TextIndex words_;  // by piece, for pre-tokenizers with whole_words
 };
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -5,7 +5,7 @@
 
 #include "src/tokenizer/unicode.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 namespace {
 
 /// The bytes that stand for themselves: those that are visible in Latin-1.
@@ -54,4 +54,4 @@ void append_unspelled(std::string_view spelled, std::string& out) {
   }
 }
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

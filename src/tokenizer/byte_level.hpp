@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 /// The character, in UTF-8, that stands for a byte.
 std::string_view spell_byte(unsigned char byte);
@@ -13,4 +13,4 @@ std::string_view spell_byte(unsigned char byte);
 /// Appends the bytes that `spelled` stands for; characters that stand for none are copied.
 void append_unspelled(std::string_view spelled, std::string& out);
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -10,7 +10,7 @@
 #include "src/tokenizer/patterns.hpp"
 #include "src/tokenizer/unicode.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 struct CodeRange {
   char32_t first;
@@ -143,4 +143,4 @@ inline std::size_t match_deepseek3(const CharClasses& classes, std::string_view 
   return (first.bits & kSpace) != 0 ? match_lines_or_spaces(classes, text, at) : at;
 }
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

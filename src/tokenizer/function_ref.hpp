@@ -4,7 +4,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 template <class Signature>
 class FunctionRef;
@@ -31,4 +31,4 @@ class FunctionRef<Result(Arguments...)> {
   Result (*call_)(void*, Arguments...);
 };
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -15,7 +15,7 @@
 #include "ingot/error.hpp"
 #include "ingot/tokenizer.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 /// A part of a word: bytes [begin, end) of it and the token they make so far, −1 for none.
 struct Symbol {
@@ -171,4 +171,4 @@ inline void check_word_size(std::size_t bytes) {
        " bytes is too long to tokenize (the limit is 2^31); split the text");
 }
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

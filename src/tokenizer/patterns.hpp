@@ -12,7 +12,7 @@
 
 #include "src/tokenizer/unicode.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 /// Cuts a text into the matches and what lies between them, in order ("Isolated" splitting).
 template <class Match, class Next>
@@ -235,4 +235,4 @@ inline std::size_t match_three_digits(const CharClasses&, std::string_view text,
   return at + 3 <= text.size() && digit(at) && digit(at + 1) && digit(at + 2) ? at + 3 : at;
 }
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -7,7 +7,7 @@
 #include "src/tokenizer/patterns.hpp"
 #include "src/tokenizer/unicode.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 namespace {
 
 using Match = std::size_t (*)(const CharClasses&, std::string_view, std::size_t);
@@ -178,4 +178,4 @@ std::string pre_tokenizer_names() {
   return names;
 }
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -6,7 +6,7 @@
 
 #include "src/tokenizer/function_ref.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 /// Receives the words of a text in order; together they are the text.
 using WordSink = FunctionRef<void(std::string_view word)>;
@@ -25,4 +25,4 @@ const PreTokenizer* find_pre_tokenizer(std::string_view name);
 /// The names, for a message: "bailingmoe, bailingmoe2, …".
 std::string pre_tokenizer_names();
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

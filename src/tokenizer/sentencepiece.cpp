@@ -7,7 +7,7 @@
 #include "ingot/error.hpp"
 #include "src/tokenizer/word_cache.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 namespace {
 
 constexpr std::string_view kScoresKey = "tokenizer.ggml.scores";
@@ -135,4 +135,4 @@ void SentencePiece::append_bytes(std::string_view bytes, std::vector<TokenId>& i
   }
 }
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -15,7 +15,7 @@
 #include "src/tokenizer/unicode.hpp"
 #include "src/tokenizer/vocabulary.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 /// Which characters ever stand next to each other within a token. Where two don't, no token can
 /// cover both, so a text may be cut there and its parts be merged alone: exact, and it bounds what
@@ -68,4 +68,4 @@ class SentencePiece {
   std::size_t longest_ = 0;  // bytes of the longest piece in pieces_
 };
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

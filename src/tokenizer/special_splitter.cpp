@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 SpecialSplitter::SpecialSplitter(const Vocabulary& vocabulary, std::vector<TokenId> takes_spaces) {
   std::sort(takes_spaces.begin(), takes_spaces.end());
@@ -44,4 +44,4 @@ const SpecialSplitter::Entry* SpecialSplitter::longest(std::string_view text,
   }
 }
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -12,7 +12,7 @@
 #include "src/tokenizer/unicode.hpp"
 #include "src/tokenizer/vocabulary.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 class SpecialSplitter {
  public:
@@ -66,4 +66,4 @@ class SpecialSplitter {
   std::array<std::uint8_t, 256> begins_{};  // which kinds have a token that begins with a byte
 };
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -7,7 +7,7 @@
 
 #include "ingot/error.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 namespace {
 
 /// A token's published spelling. One that no text would hold by chance is believed whatever kind
@@ -220,4 +220,4 @@ SpecialTokens read_special_tokens(Vocabulary& vocabulary, const SpecialDefaults&
   return Reader(vocabulary, defaults).read();
 }
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

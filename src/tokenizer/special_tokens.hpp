@@ -8,7 +8,7 @@
 #include "ingot/tokenizer.hpp"
 #include "src/tokenizer/vocabulary.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 struct SpecialTokens {
   std::optional<TokenId> bos, eos, eot, eom, unknown, pad, separator;
@@ -32,4 +32,4 @@ struct SpecialDefaults {
 /// or when the file asks for a BOS or EOS that it doesn't have.
 SpecialTokens read_special_tokens(Vocabulary& vocabulary, const SpecialDefaults& defaults);
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

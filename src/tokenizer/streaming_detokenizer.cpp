@@ -6,6 +6,8 @@
 
 namespace ingot {
 
+using namespace internal;
+
 StreamingDetokenizer::StreamingDetokenizer(std::shared_ptr<const Tokenizer> tokenizer,
                                            DecodeOptions options, InvalidBytes invalid)
     : tokenizer_(std::move(tokenizer)), options_(options), invalid_(invalid) {

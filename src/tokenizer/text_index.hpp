@@ -12,7 +12,7 @@
 
 #include "ingot/tokenizer.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 /// A number that a file's author can't know, so that no file can be made whose texts all collide.
 inline std::uint64_t hash_seed() {
@@ -98,4 +98,4 @@ class TextIndex {
   std::uint64_t seed_;
 };
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -14,8 +14,7 @@
 #include "src/tokenizer/special_tokens.hpp"
 #include "src/tokenizer/vocabulary.hpp"
 
-namespace ingot {
-namespace tokenizer {
+namespace ingot::internal::tokenizer {
 namespace {
 
 constexpr std::string_view kModelKey = "tokenizer.ggml.model";
@@ -70,7 +69,11 @@ std::vector<TokenId> tokens_that_take_spaces(const Vocabulary& vocabulary) {
 }
 
 }  // namespace
-}  // namespace tokenizer
+}  // namespace ingot::internal::tokenizer
+
+namespace ingot {
+
+using namespace internal;
 
 struct Tokenizer::Parts {
   std::string model;

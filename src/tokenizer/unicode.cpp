@@ -4,7 +4,7 @@
 
 #include <map>
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 namespace {
 
 /// The bytes that may follow a lead byte, and how many: Unicode 15, table 3-7.
@@ -136,4 +136,4 @@ CharClasses::CharClasses() {
   }
 }
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 /// Bits of a character's class. A code point that is not assigned has none.
 using CharClass = std::uint8_t;
@@ -105,4 +105,4 @@ class CharClasses {
   std::array<std::uint16_t, (kCodePoints >> kBlockBits)> block_of_;
 };
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

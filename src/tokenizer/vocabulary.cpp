@@ -7,7 +7,7 @@
 #include "ingot/error.hpp"
 #include "src/tokenizer/byte_level.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 namespace {
 
 constexpr std::string_view kTokensKey = "tokenizer.ggml.tokens";
@@ -112,4 +112,4 @@ std::optional<TokenId> Vocabulary::named(std::string_view key) const {
   return static_cast<TokenId>(*id);
 }
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

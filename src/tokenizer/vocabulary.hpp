@@ -12,7 +12,7 @@
 #include "ingot/tokenizer.hpp"
 #include "src/tokenizer/text_index.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 /// How a vocabulary spells text.
 enum class Spelling {
@@ -72,4 +72,4 @@ class Vocabulary {
 /// The byte that a spelling like <0x0A> names, or −1.
 int parse_byte_token(std::string_view raw);
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

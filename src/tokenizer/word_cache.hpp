@@ -11,7 +11,7 @@
 #include "ingot/tokenizer.hpp"
 #include "src/tokenizer/text_index.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 
 /// Lives for one call of encode and one text: it points into that text and counts on the ids
 /// written so far. Direct-mapped, so its size is bounded and a lookup is one comparison.
@@ -53,4 +53,4 @@ class WordCache {
   std::vector<Entry> entries_;
 };
 
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -2,7 +2,7 @@
 
 #include "ingot/error.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 Weights::Weights(std::shared_ptr<const GgufFile> file, const Program& program)
     : file_(std::move(file)) {
@@ -30,4 +30,4 @@ void decode_row(const Program& program, const Weights& weights, const WeightOper
   dequantize(tensor.type, weights.bytes(operand.tensor).subspan(offset, size), out);
 }
 
-}  // namespace ingot
+}  // namespace ingot::internal

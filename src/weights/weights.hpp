@@ -9,7 +9,7 @@
 #include "ingot/gguf.hpp"
 #include "src/program/program.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 
 class Weights {
  public:
@@ -36,4 +36,4 @@ class Weights {
 void decode_row(const Program& program, const Weights& weights, const WeightOperand& operand,
                 std::int64_t expert, std::int64_t row, std::span<float> out);
 
-}  // namespace ingot
+}  // namespace ingot::internal

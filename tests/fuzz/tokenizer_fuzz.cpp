@@ -52,8 +52,10 @@ void round_trip(const std::shared_ptr<const ingot::Tokenizer>& tokenizer, const 
   for (const ingot::TokenId id : ids) streamed += stream.push(id);
   streamed += stream.finish();
   for (std::size_t at = 0; at < streamed.size();) {
-    const ingot::tokenizer::Char c = ingot::tokenizer::decode_char(streamed, at);
-    require(c.code != ingot::tokenizer::kReplacement || c.size == 3, "streamed text is no UTF-8");
+    const ingot::internal::tokenizer::Char c =
+        ingot::internal::tokenizer::decode_char(streamed, at);
+    require(c.code != ingot::internal::tokenizer::kReplacement || c.size == 3,
+            "streamed text is no UTF-8");
     at += c.size;
   }
   require(tokenizer->encode(text, options) == ids, "encoding twice gives different ids");

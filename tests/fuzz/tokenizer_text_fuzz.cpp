@@ -59,14 +59,14 @@ void round_trip(const std::shared_ptr<const ingot::Tokenizer>& tokenizer, const 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto kByteLevel = byte_level();
   static const auto kSentencePiece = sentencepiece();
-  static const std::string kNames = ingot::tokenizer::pre_tokenizer_names();
+  static const std::string kNames = ingot::internal::tokenizer::pre_tokenizer_names();
   const std::string text(data, data + size);
   round_trip(kByteLevel, text);
   round_trip(kSentencePiece, text);
   std::istringstream names(kNames);
   for (std::string name; std::getline(names >> std::ws, name, ',');) {
     std::string joined;
-    ingot::tokenizer::find_pre_tokenizer(name)->split(text, [&](std::string_view word) {
+    ingot::internal::tokenizer::find_pre_tokenizer(name)->split(text, [&](std::string_view word) {
       require(!word.empty(), "an empty word");
       joined += word;
     });

@@ -18,7 +18,7 @@
 #include "tests/support/run_program.hpp"
 #include "tests/support/scratch_folder.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 const std::filesystem::path kFolder = std::filesystem::path(INGOT_SOURCE_DIR) / "models/nano";
@@ -113,4 +113,4 @@ INSTANTIATE_TEST_SUITE_P(Types, EncodedPerplexity, ::testing::ValuesIn(test::all
                          test::format_name);
 
 }  // namespace
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -17,7 +17,7 @@ struct TileRounding {
   double values = 0;   ///< of the largest value
 };
 inline TileRounding tile_rounding(DType key, DType value) {
-  if (cpu::select_target().name != "amx") return {};
+  if (internal::cpu::select_target().name != "amx") return {};
   if (key == DType::F32 || value == DType::F32) return {};
   const double one = std::pow(2.0, -9);
   if (key == DType::Q4_0 && value == DType::Q4_0) return {2 * one + one * one, one, one};

@@ -13,6 +13,8 @@
 
 namespace ingot::test {
 
+using namespace internal;
+
 class KernelTest : public ::testing::TestWithParam<const cpu::KernelTable*> {
  protected:
   const cpu::KernelTable& table() const { return *GetParam(); }

@@ -11,6 +11,9 @@
 #include "src/device/registry.hpp"
 
 namespace ingot::test {
+
+using namespace internal;
+
 namespace {
 
 std::vector<float> normal_values(std::mt19937& random, std::int64_t count, double mean,

@@ -19,6 +19,8 @@
 
 namespace ingot::test {
 
+using namespace internal;
+
 /// The rounding of one f32 operation: 2^-24.
 inline constexpr double kUnit = 5.9604644775390625e-08;
 

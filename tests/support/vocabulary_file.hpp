@@ -14,6 +14,8 @@
 
 namespace ingot::test {
 
+using namespace internal;
+
 /// Tokens to put into a file; keys can be set or erased on `writer` before it is opened.
 struct VocabularyFile {
   std::vector<std::string> tokens;

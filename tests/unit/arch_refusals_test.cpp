@@ -8,7 +8,7 @@
 #include "src/arch/architecture.hpp"
 #include "tests/support/changed_model.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 using test::changed_model;
@@ -231,4 +231,4 @@ TEST(Experts, AFileDecidesHowItsExpertsAreChosen) {
 }
 
 }  // namespace
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 constexpr std::uint64_t kTop = std::uint64_t{1} << 63;
@@ -49,4 +49,4 @@ TEST(Checked, AllocationsBeyondTheAddressSpaceAreRefusedByName) {
 }
 
 }  // namespace
-}  // namespace ingot
+}  // namespace ingot::internal

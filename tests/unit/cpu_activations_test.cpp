@@ -11,7 +11,7 @@
 #include "cpu/ops/matmul.hpp"
 #include "tests/support/kernel_test.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 using test::Guarded;
@@ -147,4 +147,4 @@ INSTANTIATE_TEST_SUITE_P(Targets, CpuActivations, ::testing::ValuesIn(available_
                          test::target_name);
 
 }  // namespace
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

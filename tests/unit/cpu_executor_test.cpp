@@ -13,7 +13,7 @@
 #include "ingot/gguf_writer.hpp"
 #include "tests/support/environment.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 using test::Environment;
@@ -371,4 +371,4 @@ INSTANTIATE_TEST_SUITE_P(Threads, TapTest, ::testing::Values(false, true),
                          });
 
 }  // namespace
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -6,7 +6,7 @@
 #include "cpu/quant/pack.hpp"
 #include "ingot/gguf_writer.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 /// A latent attention and its weights, in one piece or split.
@@ -83,4 +83,4 @@ TEST(CpuPacking, LatentWeightsWhoseHeadsShareAGroupKeepTheFilesOrder) {
 }
 
 }  // namespace
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

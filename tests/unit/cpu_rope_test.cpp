@@ -11,7 +11,7 @@
 #include "cpu/ops/rope.hpp"
 #include "tests/support/kernel_test.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 using test::Guarded;
@@ -71,4 +71,4 @@ INSTANTIATE_TEST_SUITE_P(Targets, CpuRope, ::testing::ValuesIn(available_targets
                          test::target_name);
 
 }  // namespace
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

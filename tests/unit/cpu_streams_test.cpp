@@ -11,7 +11,7 @@
 #include "ingot/quant/formats.hpp"
 #include "tests/support/kernel_test.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 using test::Guarded;
@@ -100,4 +100,4 @@ INSTANTIATE_TEST_SUITE_P(Targets, CpuStreams, ::testing::ValuesIn(available_targ
                          test::target_name);
 
 }  // namespace
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

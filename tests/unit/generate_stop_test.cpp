@@ -10,7 +10,7 @@
 #include "src/generate/stop_matcher.hpp"
 #include "src/generate/utf8.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 struct Outcome {
@@ -126,4 +126,4 @@ TEST(Utf8, OnlyWellFormedTextPasses) {
 }
 
 }  // namespace
-}  // namespace ingot
+}  // namespace ingot::internal

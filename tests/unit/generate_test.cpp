@@ -9,7 +9,7 @@
 #include "src/generate/utf8.hpp"
 #include "tests/support/golden.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 using test::golden_tokens;
@@ -332,4 +332,4 @@ TEST_F(GenerateTest, RequestsWithoutMeaningAreErrors) {
 }
 
 }  // namespace
-}  // namespace ingot
+}  // namespace ingot::internal

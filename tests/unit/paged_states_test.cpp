@@ -10,7 +10,7 @@
 #include "ingot/error.hpp"
 #include "src/program/step.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 void append(PagedStates& states, std::int32_t sequence, std::int64_t rows) {
@@ -264,4 +264,4 @@ TEST(PagedStates, RandomUseLosesNoPage) {
 }
 
 }  // namespace
-}  // namespace ingot
+}  // namespace ingot::internal

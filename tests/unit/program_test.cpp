@@ -8,7 +8,7 @@
 #include "src/program/liveness.hpp"
 #include "tests/support/binary_file.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 struct Small {
@@ -193,4 +193,4 @@ TEST_F(RefusalTest, AWrongShapeIsToldWithBothShapes) {
 }
 
 }  // namespace
-}  // namespace ingot
+}  // namespace ingot::internal

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 TEST(RopeFrequencies, UnscaledAreAGeometricSeries) {
@@ -70,4 +70,4 @@ TEST(RopeFrequencies, YarnKeepsFastPairsAndInterpolatesSlowOnes) {
 }
 
 }  // namespace
-}  // namespace ingot
+}  // namespace ingot::internal

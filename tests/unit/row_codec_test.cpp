@@ -10,7 +10,7 @@
 #include "src/state/host_pool.hpp"
 #include "src/state/row_rotation.hpp"
 
-namespace ingot {
+namespace ingot::internal {
 namespace {
 
 std::vector<float> normal_row(std::mt19937& random, std::int64_t size) {
@@ -124,4 +124,4 @@ TEST(RowCodec, WhatIsNotANumberBecomesZeroAndInfinitiesSaturate) {
 }
 
 }  // namespace
-}  // namespace ingot
+}  // namespace ingot::internal

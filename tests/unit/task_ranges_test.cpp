@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 TEST(TaskRanges, AWorkerTakesItsOwnShareInOrderThenOthersFromTheEnd) {
@@ -72,4 +72,4 @@ TEST(TaskRanges, EveryTaskIsTakenOnceByRacingWorkers) {
 }
 
 }  // namespace
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

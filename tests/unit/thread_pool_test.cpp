@@ -19,7 +19,7 @@
 #include "ingot/error.hpp"
 #include "tests/support/scratch_folder.hpp"
 
-namespace ingot::cpu {
+namespace ingot::internal::cpu {
 namespace {
 
 // Processors this process may use, found without the code under test.
@@ -214,4 +214,4 @@ TEST(BarrierTest, LetsNobodyThroughEarly) {
 }
 
 }  // namespace
-}  // namespace ingot::cpu
+}  // namespace ingot::internal::cpu

@@ -10,7 +10,7 @@
 
 #include "src/tokenizer/merge.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 namespace {
 
 using Table = std::map<std::pair<TokenId, TokenId>, Join>;
@@ -101,4 +101,4 @@ TEST(Merge, WordsThatIndicesCannotAddressAreRefused) {
 }
 
 }  // namespace
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -15,7 +15,7 @@
 #include "src/tokenizer/pre_tokenizer.hpp"
 #include "tests/support/binary_file.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 namespace {
 
 std::vector<std::size_t> word_lengths(const PreTokenizer& pre_tokenizer, std::string_view text) {
@@ -100,4 +100,4 @@ TEST(PreTokenizer, KnowsTheNamesThatFilesCarry) {
 }
 
 }  // namespace
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer

@@ -8,7 +8,7 @@
 #include "src/tokenizer/byte_level.hpp"
 #include "src/tokenizer/unicode.hpp"
 
-namespace ingot::tokenizer {
+namespace ingot::internal::tokenizer {
 namespace {
 
 std::string repaired(std::string_view text) {
@@ -103,4 +103,4 @@ TEST(ByteLevel, EveryByteHasASpellingOfItsOwn) {
 }
 
 }  // namespace
-}  // namespace ingot::tokenizer
+}  // namespace ingot::internal::tokenizer
