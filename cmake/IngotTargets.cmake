@@ -1,10 +1,12 @@
 # Helpers every folder uses: one place decides the language level, warnings and sanitizers.
 
 # ingot_configure_target(NAME): our own code is compiled as C++20, without contraction of a*b+c (the
-# same bits on every machine) and with warnings as errors.
+# same bits on every machine), with warnings as errors, and with names hidden outside a shared library
+# unless they are marked INGOT_API.
 function(ingot_configure_target name)
   target_compile_features(${name} PUBLIC cxx_std_20)
-  set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
+  set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON
+                        CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_compile_options(${name} PRIVATE
     -ffp-contract=off -fno-math-errno
     -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wnon-virtual-dtor)

@@ -11,6 +11,7 @@
 
 #include "commands.hpp"
 #include "ingot/error.hpp"
+#include "ingot/version.hpp"
 #include "support/terminal.hpp"
 
 namespace {
@@ -27,7 +28,7 @@ void complain(std::string message) {
 int run_program(int argc, char** argv) {
   CLI::App app("Ingot runs coding language models (GGUF files) on your own hardware.", "ingot");
   app.require_subcommand(1);
-  app.set_version_flag("--version", "ingot " INGOT_VERSION);
+  app.set_version_flag("--version", "ingot " + std::string(ingot::version()));
   app.footer(
       "ingot COMMAND --help describes a command. Exit codes: 0 success, 1 failure, 2 bad "
       "usage, 130 interrupted.");

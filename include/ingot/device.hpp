@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ingot/dtype.hpp"
+#include "ingot/export.hpp"
 
 namespace ingot {
 
@@ -22,11 +23,11 @@ struct DeviceInfo {
 };
 
 /// The devices this build has, the default one first. A device without its hardware is not listed.
-std::vector<DeviceInfo> devices();
+INGOT_API std::vector<DeviceInfo> devices();
 
 /// The host program's own threads, for an application that does not want a second pool. The library
 /// calls `parallel` from the thread that steps a session, never nested.
-class HostExecutor {
+class INGOT_API HostExecutor {
  public:
   virtual ~HostExecutor() = default;
   /// How many invocations may run at the same time.

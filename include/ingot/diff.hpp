@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ingot/export.hpp"
 #include "ingot/session.hpp"
 
 namespace ingot {
@@ -27,8 +28,8 @@ struct ValueDifference {
 /// comparing each value B computes and handing B the recorded one to go on with, so that errors do
 /// not add up. The bounds are those of the less exact of the two devices against exact arithmetic.
 /// Both option sets must agree in cache types. Error as Executable::load and Session::step.
-std::vector<ValueDifference> compare_devices(std::shared_ptr<const Model> model,
-                                             std::span<const TokenId> tokens, const LoadOptions& a,
-                                             const LoadOptions& b);
+INGOT_API std::vector<ValueDifference> compare_devices(std::shared_ptr<const Model> model,
+                                                       std::span<const TokenId> tokens,
+                                                       const LoadOptions& a, const LoadOptions& b);
 
 }  // namespace ingot

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "ingot/export.hpp"
+
 namespace ingot {
 
 enum class ErrorCode {
@@ -35,7 +37,7 @@ constexpr std::string_view to_string(ErrorCode code) {
 }
 
 /// A failure: `what()` is one line that names the file, tensor or field and says what to do.
-class Error : public std::exception {
+class INGOT_API Error : public std::exception {
  public:
   Error(ErrorCode code, std::string message) : code_(code), message_(std::move(message)) {}
 

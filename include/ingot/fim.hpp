@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ingot/export.hpp"
 #include "ingot/tokenizer.hpp"
 
 namespace ingot {
@@ -52,7 +53,7 @@ struct FimPrompt {
 ///
 /// Error unsupported names the marks the file lacks; invalid_argument when the prompt is longer
 /// than token_limit and may not be trimmed, or the limit leaves no room for the marks.
-FimPrompt build_fim_prompt(const Tokenizer& tokenizer, std::string_view prefix,
-                           std::string_view suffix, const FimOptions& options = {});
+INGOT_API FimPrompt build_fim_prompt(const Tokenizer& tokenizer, std::string_view prefix,
+                                     std::string_view suffix, const FimOptions& options = {});
 
 }  // namespace ingot

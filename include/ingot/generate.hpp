@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ingot/export.hpp"
 #include "ingot/fim.hpp"
 #include "ingot/sampler.hpp"
 #include "ingot/session.hpp"
@@ -31,7 +32,7 @@ enum class FinishReason {
 };
 
 /// The reason's stable lower-case name, e.g. "stop_string".
-std::string_view to_string(FinishReason reason);
+INGOT_API std::string_view to_string(FinishReason reason);
 
 struct GenerateRequest {
   std::string prompt = {};    ///< text; encoded with BOS as the file asks
@@ -103,12 +104,12 @@ struct GenerateResult {
 /// SamplerChain; invalid_argument for a prompt without tokens or longer than the context (the
 /// message has both numbers), for negative counts and for stop strings that are empty or not UTF-8.
 /// What callbacks throw passes through. A stop request is no error: the result says `cancelled`.
-GenerateResult generate(Session& session, const GenerateRequest& request,
-                        const GenerateCallbacks& callbacks = {});
+INGOT_API GenerateResult generate(Session& session, const GenerateRequest& request,
+                                  const GenerateCallbacks& callbacks = {});
 
 /// The same with the caller's own chain, whose history the prompt and the tokens are added to;
 /// request.sampler is not used.
-GenerateResult generate(Session& session, const GenerateRequest& request, SamplerChain& sampler,
-                        const GenerateCallbacks& callbacks = {});
+INGOT_API GenerateResult generate(Session& session, const GenerateRequest& request,
+                                  SamplerChain& sampler, const GenerateCallbacks& callbacks = {});
 
 }  // namespace ingot

@@ -1,5 +1,5 @@
 // A GGUF model file: every metadata key and every tensor, read in place from the mapped file.
-// Complete in headers. Split models (name-00001-of-00003.gguf) open as one.
+// Complete in headers but for open(). Split models (name-00001-of-00003.gguf) open as one.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // Writes GGUF version 3 files: metadata first, then the list of tensors, then their bytes, which
-// may be streamed so that a model need not fit in memory. Complete in headers.
+// may be streamed so that a model need not fit in memory. Complete in headers, but for write().
 #pragma once
 
 #include <algorithm>

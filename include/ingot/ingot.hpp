@@ -3,6 +3,7 @@
 #pragma once
 
 // clang-format off
+#include "ingot/version.hpp"      // of the headers and of the library
 #include "ingot/error.hpp"        // the one exception type
 #include "ingot/cancel.hpp"       // asking work to stop
 #include "ingot/dtype.hpp"        // storage types and their codecs

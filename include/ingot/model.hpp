@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ingot/export.hpp"
 #include "ingot/gguf.hpp"
 
 namespace ingot {
@@ -61,7 +62,7 @@ struct RunOptions {
   std::optional<RopeScaling> rope_scaling;  ///< e.g. YaRN opt-in for Qwen2.5 at 128k
 };
 
-class Model {
+class INGOT_API Model {
  public:
   /// Maps the file (all its splits) and reads its metadata. Error io, bad_file, or unsupported when
   /// the architecture is not one of architectures().
@@ -84,7 +85,7 @@ class Model {
 
  private:
   explicit Model(std::shared_ptr<const GgufFile> file);
-  struct LazyTokenizer;
+  struct INGOT_HIDDEN LazyTokenizer;
 
   std::shared_ptr<const GgufFile> file_;
   ModelSpec spec_;
@@ -92,6 +93,6 @@ class Model {
 };
 
 /// Names of the architectures this build can run.
-std::vector<std::string> architectures();
+INGOT_API std::vector<std::string> architectures();
 
 }  // namespace ingot

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "ingot/device.hpp"
+#include "ingot/export.hpp"
 #include "ingot/model.hpp"
 #include "ingot/tokenizer.hpp"
 
@@ -62,14 +63,14 @@ struct MemoryPlan {
   std::uint64_t total_bytes() const { return weights_bytes + cache_bytes + scratch_bytes; }
   bool fits() const { return total_bytes() <= available_bytes; }
   /// The plan in words: one line per part, and what would fit if it does not.
-  std::string to_string() const;
+  INGOT_API std::string to_string() const;
 };
 
 /// Computes the plan. Never allocates; Error unsupported names what the device cannot run.
-MemoryPlan plan_memory(const Model& model, const LoadOptions& options);
+INGOT_API MemoryPlan plan_memory(const Model& model, const LoadOptions& options);
 
 /// A model packed for a device: immutable, shared by any number of sessions.
-class Executable {
+class INGOT_API Executable {
  public:
   /// Plans, refuses with Error out_of_memory (the message has the plan) if it does not fit, packs.
   static std::shared_ptr<const Executable> load(std::shared_ptr<const Model> model,
@@ -81,7 +82,7 @@ class Executable {
   const PackReport& pack_report() const;
   const DeviceInfo& device() const;
 
-  struct Impl;  ///< opaque; for the library's own files
+  struct INGOT_HIDDEN Impl;  ///< opaque; for the library's own files
   const Impl& internals() const { return *impl_; }
 
  private:
@@ -129,7 +130,7 @@ struct StepOptions {
 
 /// States of running sequences. Not thread-safe: one thread uses a session at a time; several
 /// sessions of one executable may be used from several threads.
-class Session {
+class INGOT_API Session {
  public:
   /// Error out_of_memory when the cache cannot be reserved.
   explicit Session(std::shared_ptr<const Executable> executable);
@@ -170,7 +171,7 @@ class Session {
   /// Sees every value of every following step, or what `detail` says; an empty function ends it.
   void set_tap(Tap tap, TapDetail detail = TapDetail::every_value);
 
-  struct Impl;  ///< opaque; for the library's own files
+  struct INGOT_HIDDEN Impl;  ///< opaque; for the library's own files
 
  private:
   std::unique_ptr<Impl> impl_;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ingot/export.hpp"
 #include "ingot/gguf.hpp"
 
 namespace ingot {
@@ -60,7 +61,7 @@ struct FimTokens {
 /// a byte that is not part of valid UTF-8 is a symbol of its own and keeps its value where the
 /// vocabulary has a token for it; a byte without any token is read as U+FFFD. SentencePiece: a
 /// literal U+2581 in the text is spelled by byte tokens, not taken for a space.
-class Tokenizer {
+class INGOT_API Tokenizer {
  public:
   using EncodeOptions = ingot::EncodeOptions;
   using DecodeOptions = ingot::DecodeOptions;
@@ -130,7 +131,7 @@ class Tokenizer {
   std::string_view pre_tokenizer() const;
 
  private:
-  struct Parts;
+  struct INGOT_HIDDEN Parts;
   explicit Tokenizer(std::unique_ptr<const Parts> parts);
   std::unique_ptr<const Parts> parts_;
 };
@@ -143,7 +144,7 @@ enum class InvalidBytes : std::uint8_t {
 
 /// Turns a stream of tokens into text, never half a character: bytes of a character that is not
 /// complete wait for the next token. One per sequence; not for several threads at once.
-class StreamingDetokenizer {
+class INGOT_API StreamingDetokenizer {
  public:
   /// By default control tokens give no text, and a leading space stays, since a generated text
   /// continues its prompt.

@@ -3,7 +3,9 @@
 
 #include "cpu/backend.hpp"
 #include "ingot/error.hpp"
+#if defined(INGOT_REFERENCE)
 #include "src/device/reference.hpp"
+#endif
 
 namespace ingot::internal {
 namespace {
@@ -12,7 +14,9 @@ const std::vector<std::unique_ptr<Device>>& registry() {
   static const std::vector<std::unique_ptr<Device>> all = [] {
     std::vector<std::unique_ptr<Device>> list;
     list.push_back(make_cpu_device());
+#if defined(INGOT_REFERENCE)
     list.push_back(make_reference_device());
+#endif
     return list;
   }();
   return all;

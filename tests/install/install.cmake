@@ -5,7 +5,7 @@ execute_process(COMMAND "${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${PREF
 file(RENAME "${PREFIX}.staging" "${PREFIX}")
 
 # A path of this machine in a package file would make the package work here alone.
-file(GLOB_RECURSE package_files "${PREFIX}/*.cmake")
+file(GLOB_RECURSE package_files "${PREFIX}/*.cmake" "${PREFIX}/*.pc")
 if(NOT package_files)
   message(FATAL_ERROR "no CMake package files under ${PREFIX}")
 endif()
