@@ -6,19 +6,57 @@
 #include "cpu/threads/processor_count.hpp"
 #include "ingot/error.hpp"
 #include "src/device/host_memory.hpp"
+#include "src/state/host_pool.hpp"
 
 namespace ingot::internal {
 namespace {
+
+// Kernels without data: what they need is known before there are weights.
+class CpuLowered final : public LoweredProgram {
+ public:
+  CpuLowered(std::shared_ptr<const Program> program, const cpu::KernelTable& table,
+             const CompileOptions& options)
+      : program_(std::move(program)),
+        table_(table),
+        options_(options),
+        instructions_(cpu::compile_instructions({*program_, table_, nullptr})) {}
+
+  MemoryNeed memory(const StepLimits& limits, const CacheTypes& types) const override {
+    MemoryNeed need;
+    // In the file or in a packed copy: no target's order needs more bytes than the file's.
+    for (const Tensor& tensor : program_->tensors) need.host.weights += tensor.bytes();
+    need.host.scratch =
+        cpu::plan_scratch(*program_, instructions_, limits, cpu::thread_count(options_)).bytes();
+    need.page_bytes = state_page_bytes(*program_, types);
+    return need;
+  }
+
+  std::vector<Range> fused() const override { return cpu::fused_groups(instructions_.fused); }
+
+  std::shared_ptr<const CompiledProgram> compile(
+      std::shared_ptr<const Weights> weights) const override {
+    return std::make_shared<const cpu::Executable>(program_, std::move(weights), table_, options_);
+  }
+
+ private:
+  std::shared_ptr<const Program> program_;
+  const cpu::KernelTable& table_;
+  CompileOptions options_;
+  cpu::CompiledInstructions instructions_;
+};
 
 class CpuDevice final : public Device {
  public:
   CpuDevice() : table_(cpu::select_target()) {}
 
+  std::string_view name() const noexcept override { return kCpuName; }
+
   DeviceInfo info() const override {
     const HostMemory memory = host_memory();
     DeviceInfo info;
-    info.name = "cpu";
+    info.name = kCpuName;
     info.description = cpu::processor_name() + ", " + std::string(table_.name) + " kernels";
+    info.features = {std::string(table_.name)};
     info.memory_total = memory.total;
     info.memory_available = memory.available;
     info.threads = cpu::usable_processors();
@@ -31,43 +69,18 @@ class CpuDevice final : public Device {
     return Supported{};
   }
 
-  // In the file or in a packed copy: no target's order needs more bytes than the file's.
-  std::uint64_t packed_bytes(const Tensor& tensor) const override { return tensor.bytes(); }
-
-  std::uint64_t scratch_bytes(const Program& program, const StepLimits& limits,
-                              const CompileOptions& options) const override {
-    const auto instructions = cpu::compile_instructions({program, table_, nullptr});
-    return cpu::plan_scratch(program, instructions, limits, cpu::thread_count(options)).bytes();
+  Support supports_cache(const StateSpec& state, const CacheTypes& types) const override {
+    return host_pool_supports(state, types);
   }
 
-  std::vector<Range> fused(const Program& program) const override {
-    return cpu::fused_groups(cpu::compile_instructions({program, table_, nullptr}).fused);
-  }
-
-  std::unique_ptr<CompiledProgram> compile(std::shared_ptr<const Program> program,
-                                           std::shared_ptr<const Weights> weights,
-                                           const CompileOptions& options) const override {
-    // Shared, because runners keep it alive; the interface hands out a unique_ptr.
-    return std::make_unique<Handle>(
-        std::make_shared<cpu::Executable>(std::move(program), std::move(weights), table_, options));
+  std::shared_ptr<const LoweredProgram> lower(std::shared_ptr<const Program> program,
+                                              Range instructions,
+                                              const CompileOptions& options) const override {
+    require_whole(*this, *program, instructions);
+    return std::make_shared<CpuLowered>(std::move(program), table_, options);
   }
 
  private:
-  class Handle final : public CompiledProgram {
-   public:
-    explicit Handle(std::shared_ptr<cpu::Executable> executable)
-        : executable_(std::move(executable)) {}
-    const Program& program() const override { return executable_->program(); }
-    const PackReport& pack_report() const override { return executable_->pack_report(); }
-    std::unique_ptr<Runner> new_runner(const StepLimits& limits, const StateTypes& types,
-                                       std::span<const std::int64_t> page_counts) override {
-      return executable_->new_runner(limits, types, page_counts);
-    }
-
-   private:
-    std::shared_ptr<cpu::Executable> executable_;
-  };
-
   const cpu::KernelTable& table_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/backend.hpp"
 #include "cpu/fusion.hpp"
 #include "cpu/runner.hpp"
 #include "cpu/threads/processor_count.hpp"
@@ -32,18 +33,27 @@ std::uint64_t floats_of(std::uint64_t bytes) {
 
 CompiledInstructions compile_instructions(const BuildContext& context) {
   CompiledInstructions out;
+  Refusals refusals;
   for (const Instruction& instruction : context.program.instructions) {
     Built built = build(instruction, context);
-    if (const auto* refused = std::get_if<Unsupported>(&built)) {
-      fail(ErrorCode::unsupported, "device cpu cannot run instruction ", name_of(instruction), ": ",
-           refused->reason);
+    const std::int64_t index = std::ssize(out.each);
+    CompiledInstruction compiled{{}, static_cast<int>(index), {index, index + 1}};
+    if (auto* refused = std::get_if<Unsupported>(&built)) {
+      refusals.add(index, instruction, std::move(*refused));
+    } else {
+      compiled.kernels = std::get<Kernels>(std::move(built));
     }
-    out.each.push_back({std::get<Kernels>(std::move(built)), static_cast<int>(out.each.size())});
+    out.each.push_back(std::move(compiled));
   }
+  refusals.throw_any(kCpuName, context.program);
   std::size_t next = 0;
   for (Fusion& fusion : find_fusions(context)) {
     while (next < fusion.first) out.fused.push_back(out.each[next++]);
-    for (CompiledInstruction& part : fusion.parts) out.fused.push_back(std::move(part));
+    const Range run{static_cast<std::int64_t>(fusion.first), fusion.parts.back().index + 1};
+    for (CompiledInstruction& part : fusion.parts) {
+      part.run = run;
+      out.fused.push_back(std::move(part));
+    }
     next = static_cast<std::size_t>(out.fused.back().index) + 1;
   }
   while (next < out.each.size()) out.fused.push_back(out.each[next++]);
@@ -66,7 +76,8 @@ int thread_count(const CompileOptions& options) {
 ScratchPlan plan_scratch(const Program& program, const CompiledInstructions& instructions,
                          const StepLimits& limits, int threads) {
   ScratchPlan plan;
-  plan.arena = plan_arena(program, limits.tokens, limits.outputs, written_in_place(program));
+  plan.arena =
+      plan_arena(program, limits.row_counts(program.experts_used), written_in_place(program));
   plan.threads = threads;
   for (const auto* list : {&instructions.each, &instructions.fused}) {
     for (const CompiledInstruction& instruction : *list) {
@@ -108,12 +119,12 @@ void Executable::for_each(std::int64_t count, const std::function<void(std::int6
   }
 }
 
-std::unique_ptr<Runner> Executable::new_runner(const StepLimits& limits, const StateTypes& types,
-                                               std::span<const std::int64_t> page_counts) {
+std::unique_ptr<Runner> Executable::new_runner(const StepLimits& limits, const CacheTypes& types,
+                                               std::span<const std::int64_t> page_counts) const {
   return std::make_unique<CpuRunner>(shared_from_this(), limits, types, page_counts);
 }
 
-Executable::StepLock::StepLock(Executable& executable) : executable_(executable) {
+Executable::StepLock::StepLock(const Executable& executable) : executable_(executable) {
   const std::thread::id self = std::this_thread::get_id();
   if (executable_.stepper_.load(std::memory_order_relaxed) == self) {
     fail(ErrorCode::invalid_argument,

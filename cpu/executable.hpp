@@ -17,6 +17,7 @@ namespace ingot::internal::cpu {
 struct CompiledInstruction {
   Kernels kernels;
   int index = 0;  ///< in the program; of fused instructions, of the last
+  Range run{};    ///< the instructions that can only run with it as they are compiled here
 };
 
 struct CompiledInstructions {
@@ -53,26 +54,26 @@ class Executable final : public CompiledProgram, public std::enable_shared_from_
 
   const Program& program() const override { return *program_; }
   const PackReport& pack_report() const override { return weights_.report(); }
-  std::unique_ptr<Runner> new_runner(const StepLimits& limits, const StateTypes& types,
-                                     std::span<const std::int64_t> page_counts) override;
+  std::unique_ptr<Runner> new_runner(const StepLimits& limits, const CacheTypes& types,
+                                     std::span<const std::int64_t> page_counts) const override;
 
   const KernelTable& table() const { return table_; }
   const CompiledInstructions& instructions() const { return instructions_; }
   int threads() const { return threads_; }
   HostExecutor* host_executor() const { return host_executor_; }
-  ThreadPool& pool() { return *pool_; }  ///< only without a host executor
+  ThreadPool& pool() const { return *pool_; }  ///< only without a host executor
 
   /// One step runs at a time: the threads are one set. A step asked for from within a step (by a
   /// tap) is Error invalid_argument, since it could never start.
   class StepLock {
    public:
-    explicit StepLock(Executable& executable);
+    explicit StepLock(const Executable& executable);
     ~StepLock();
     StepLock(const StepLock&) = delete;
     StepLock& operator=(const StepLock&) = delete;
 
    private:
-    Executable& executable_;
+    const Executable& executable_;
   };
 
  private:
@@ -86,8 +87,8 @@ class Executable final : public CompiledProgram, public std::enable_shared_from_
   std::unique_ptr<ThreadPool> pool_;
   PackedWeights weights_;
   CompiledInstructions instructions_;
-  std::mutex stepping_;
-  std::atomic<std::thread::id> stepper_{};
+  mutable std::mutex stepping_;
+  mutable std::atomic<std::thread::id> stepper_{};
 };
 
 }  // namespace ingot::internal::cpu

@@ -20,8 +20,8 @@ std::size_t most_phases(const std::vector<CompiledInstruction>& instructions) {
 
 }  // namespace
 
-CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& limits,
-                     const StateTypes& types, std::span<const std::int64_t> page_counts)
+CpuRunner::CpuRunner(std::shared_ptr<const Executable> executable, const StepLimits& limits,
+                     const CacheTypes& types, std::span<const std::int64_t> page_counts)
     : executable_(std::move(executable)),
       limits_(limits),
       plan_(plan_scratch(executable_->program(), executable_->instructions(), limits,
@@ -37,52 +37,88 @@ CpuRunner::CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& l
   }
   for (const std::uint64_t offset : plan_.arena.offsets) values_.push_back(memory() + offset);
   const CompiledInstructions& instructions = executable_->instructions();
-  phases_.reserve(std::max(most_phases(instructions.each), most_phases(instructions.fused)));
+  phases_.reserve(most_phases(instructions.each) + most_phases(instructions.fused));
 }
 
-std::span<const float> CpuRunner::step(const StepInput& input, const Tap& tap, TapDetail detail) {
+StepTicket CpuRunner::submit(const StepInput& input, std::span<const RowOutput> outputs,
+                             const TapRequest& tap, const Cancel& cancel) {
   check(input);
+  if (cancel.requested()) fail(ErrorCode::cancelled, "the step was cancelled");
   const Executable::StepLock lock(*executable_);
+  for (const GroupPageCopy& copy : input.copies) states_.copy_page(copy.group, copy.from, copy.to);
   const StepContext context{input, states_, values_, memory() + plan_.arena.elements,
                             executable_->threads()};
-  const CompiledInstructions& instructions = executable_->instructions();
-  const bool is_fused = tap == nullptr || detail == TapDetail::as_run;
-  place_phases(context, is_fused ? instructions.fused : instructions.each, tap != nullptr);
+  place_phases(context, tap);
   ran_on_ = executable_->table().running();
   if (executable_->host_executor() != nullptr) {
-    run_on_host(context, tap, detail);
+    run_on_host(context, tap);
   } else {
-    run_on_pool(context, tap, detail);
+    run_on_pool(context, tap);
   }
   const Program& program = executable_->program();
-  const std::int64_t logits = input.rows(Rows::outputs) * program.value(program.logits).columns;
-  return {context.value(program.logits), static_cast<std::size_t>(logits)};
+  results_.make(program, outputs,
+                program.hidden.index < 0 ? nullptr : context.value(program.hidden),
+                context.value(program.logits));
+  return {++steps_};
 }
 
 void CpuRunner::check(const StepInput& input) const {
   const auto sequences = static_cast<std::int64_t>(input.sequences.size());
   if (input.rows(Rows::tokens) < 1 || input.rows(Rows::tokens) > limits_.tokens ||
-      input.rows(Rows::outputs) > limits_.outputs || sequences > limits_.sequences) {
+      input.rows(Rows::outputs) > limits_.outputs || input.rows(Rows::heads) > limits_.heads ||
+      sequences > limits_.sequences) {
     fail(ErrorCode::internal, "a step of ", input.rows(Rows::tokens), " tokens, ",
-         input.rows(Rows::outputs), " outputs and ", sequences,
+         input.rows(Rows::outputs), " outputs, ", input.rows(Rows::heads),
+         " of them for the head, and ", sequences,
          " sequences is outside of the limits of its runner: ", limits_.tokens, ", ",
-         limits_.outputs, ", ", limits_.sequences);
+         limits_.outputs, ", ", limits_.heads, ", ", limits_.sequences);
   }
 }
 
-void CpuRunner::place_phases(const StepContext& step,
-                             const std::vector<CompiledInstruction>& instructions, bool tapped) {
-  phases_.clear();
-  for (const CompiledInstruction& instruction : instructions) {
-    for (const auto& kernel : instruction.kernels) {
-      const std::int64_t tasks = kernel->task_count(step);
-      if (tasks > 0) phases_.push_back({kernel.get(), tasks, -1});
+// Whether somebody wants to see a value that instructions which run as one may not write.
+bool CpuRunner::must_run_apart(const StepContext& step, const TapRequest& tap, Range run) const {
+  const Program& program = executable_->program();
+  const bool wants_hidden = step.input.rows(Rows::heads) < step.input.rows(Rows::outputs);
+  const bool tapped = tap.tap != nullptr && tap.detail == TapDetail::every_value;
+  if (!wants_hidden && !tapped) return false;
+  for (std::int64_t i = run.begin; i < run.end; ++i) {
+    for (const ValueId id : operands(program.instructions[static_cast<std::size_t>(i)]).writes) {
+      if ((wants_hidden && id == program.hidden) || (tapped && tap.wants(id))) return true;
     }
-    if (!tapped) continue;
-    // A tap sees every instruction, also one that had nothing to do.
-    if (phases_.empty() || phases_.back().ends_instruction >= 0) phases_.push_back({});
-    phases_.back().ends_instruction = instruction.index;
   }
+  return false;
+}
+
+void CpuRunner::place_phases(const StepContext& step, const TapRequest& tap) {
+  const CompiledInstructions& instructions = executable_->instructions();
+  const bool tapped = tap.tap != nullptr;
+  phases_.clear();
+  std::int64_t placed = 0;  // instructions
+  for (const CompiledInstruction& instruction : instructions.fused) {
+    const Range run = instruction.run;
+    if (run.end <= placed) continue;  // with its neighbours, one by one
+    if (run.size() == 1 || !must_run_apart(step, tap, run)) {
+      place(step, instruction, tapped);
+      continue;
+    }
+    for (; placed < run.end; ++placed) {
+      if (placed >= run.begin) {
+        place(step, instructions.each[static_cast<std::size_t>(placed)], tapped);
+      }
+    }
+  }
+}
+
+void CpuRunner::place(const StepContext& step, const CompiledInstruction& instruction,
+                      bool tapped) {
+  for (const auto& kernel : instruction.kernels) {
+    const std::int64_t tasks = kernel->task_count(step);
+    if (tasks > 0) phases_.push_back({kernel.get(), tasks, -1});
+  }
+  if (!tapped) return;
+  // A tap sees every instruction, also one that had nothing to do.
+  if (phases_.empty() || phases_.back().ends_instruction >= 0) phases_.push_back({});
+  phases_.back().ends_instruction = instruction.index;
 }
 
 float* CpuRunner::worker_space(int worker) const {
@@ -102,7 +138,7 @@ std::int64_t CpuRunner::next_shared_tasks(std::size_t phase) const {
   return phase < phases_.size() ? phases_[phase].tasks : 0;
 }
 
-void CpuRunner::run_on_pool(const StepContext& step, const Tap& tap, TapDetail detail) {
+void CpuRunner::run_on_pool(const StepContext& step, const TapRequest& tap) {
   ThreadPool& pool = executable_->pool();
   Barrier barrier(pool.size(), pool.spin_time());
   std::exception_ptr failure;  // set by worker 0 only, read by others behind a barrier
@@ -131,7 +167,7 @@ void CpuRunner::run_on_pool(const StepContext& step, const Tap& tap, TapDetail d
       barrier.wait();
       if (worker == 0) {
         try {
-          call_tap(step, tap, detail, phase.ends_instruction);
+          call_tap(step, tap, phase.ends_instruction);
         } catch (...) {
           failure = std::current_exception();
         }
@@ -145,7 +181,7 @@ void CpuRunner::run_on_pool(const StepContext& step, const Tap& tap, TapDetail d
 
 // Each kernel is a call of its own: barriers inside the host's tasks would wait for ever if the
 // host ran them one after the other.
-void CpuRunner::run_on_host(const StepContext& step, const Tap& tap, TapDetail detail) {
+void CpuRunner::run_on_host(const StepContext& step, const TapRequest& tap) {
   HostExecutor& host = *executable_->host_executor();
   for (std::size_t p = 0; p < phases_.size(); ++p) {
     const Phase& phase = phases_[p];
@@ -157,23 +193,23 @@ void CpuRunner::run_on_host(const StepContext& step, const Tap& tap, TapDetail d
     } else {
       host.parallel(workers, [&](int worker) { run_tasks(step, phase, ranges_[0], worker); });
     }
-    if (phase.ends_instruction >= 0) call_tap(step, tap, detail, phase.ends_instruction);
+    if (phase.ends_instruction >= 0) call_tap(step, tap, phase.ends_instruction);
   }
 }
 
-void CpuRunner::call_tap(const StepContext& step, const Tap& tap, TapDetail detail,
-                         int instruction) const {
-  if (detail == TapDetail::as_run) return tap({.instruction = instruction});
+void CpuRunner::call_tap(const StepContext& step, const TapRequest& tap, int instruction) const {
+  if (tap.detail == TapDetail::as_run) return (*tap.tap)({.instruction = instruction});
   const Program& program = executable_->program();
   for (const ValueId id :
        operands(program.instructions[static_cast<std::size_t>(instruction)]).writes) {
+    if (!tap.wants(id)) continue;
     const Value& value = program.value(id);
     const std::int64_t rows = step.input.rows(value.rows);
-    tap({.instruction = instruction,
-         .name = value.name,
-         .rows = rows,
-         .columns = value.columns,
-         .data = {step.value(id), static_cast<std::size_t>(rows * value.columns)}});
+    (*tap.tap)({.instruction = instruction,
+                .name = value.name,
+                .rows = rows,
+                .columns = value.columns,
+                .data = {step.value(id), static_cast<std::size_t>(rows * value.columns)}});
   }
 }
 

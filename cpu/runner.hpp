@@ -9,6 +9,7 @@
 #include "cpu/ops/kernel.hpp"
 #include "cpu/threads/task_ranges.hpp"
 #include "src/device/device.hpp"
+#include "src/device/row_results.hpp"
 #include "src/state/host_pool.hpp"
 #include "src/state/lazy_memory.hpp"
 
@@ -17,14 +18,15 @@ namespace ingot::internal::cpu {
 class CpuRunner final : public Runner {
  public:
   /// Error out_of_memory when arena, work space or pages do not fit.
-  CpuRunner(std::shared_ptr<Executable> executable, const StepLimits& limits,
-            const StateTypes& types, std::span<const std::int64_t> page_counts);
+  CpuRunner(std::shared_ptr<const Executable> executable, const StepLimits& limits,
+            const CacheTypes& types, std::span<const std::int64_t> page_counts);
 
-  std::span<const float> step(const StepInput& input, const Tap& tap,
-                              TapDetail detail = TapDetail::every_value) override;
+  StepTicket submit(const StepInput& input, std::span<const RowOutput> outputs,
+                    const TapRequest& tap, const Cancel& cancel) override;
+  const StepResultView& wait(StepTicket) override { return results_.view(); }
   StatePool& states() override { return states_; }
 
-  /// Bytes allocated beside the states: what Device::scratch_bytes promised.
+  /// Bytes allocated beside the states: what LoweredProgram::memory promised.
   std::uint64_t scratch_bytes() const { return plan_.bytes(); }
 
   /// The target whose code the last step ran; "" before the first.
@@ -40,18 +42,19 @@ class CpuRunner final : public Runner {
 
   float* memory() const { return reinterpret_cast<float*>(memory_.get()); }
   void check(const StepInput& input) const;
-  void place_phases(const StepContext& step, const std::vector<CompiledInstruction>& instructions,
-                    bool tapped);
+  void place_phases(const StepContext& step, const TapRequest& tap);
+  bool must_run_apart(const StepContext& step, const TapRequest& tap, Range run) const;
+  void place(const StepContext& step, const CompiledInstruction& instruction, bool tapped);
   void run_tasks(const StepContext& step, const Phase& phase, TaskRanges& ranges,
                  int worker) noexcept;
   /// Tasks of the next phase, from `phase` on, that more than one worker takes part in.
   std::int64_t next_shared_tasks(std::size_t phase) const;
-  void run_on_pool(const StepContext& step, const Tap& tap, TapDetail detail);
-  void run_on_host(const StepContext& step, const Tap& tap, TapDetail detail);
-  void call_tap(const StepContext& step, const Tap& tap, TapDetail detail, int instruction) const;
+  void run_on_pool(const StepContext& step, const TapRequest& tap);
+  void run_on_host(const StepContext& step, const TapRequest& tap);
+  void call_tap(const StepContext& step, const TapRequest& tap, int instruction) const;
   float* worker_space(int worker) const;
 
-  std::shared_ptr<Executable> executable_;
+  std::shared_ptr<const Executable> executable_;
   StepLimits limits_;
   ScratchPlan plan_;
   HostPool states_;
@@ -60,6 +63,8 @@ class CpuRunner final : public Runner {
   std::vector<Phase> phases_;
   std::array<TaskRanges, 2> ranges_;  ///< of the shared phases, in turns
   std::string_view ran_on_;
+  HostRowResults results_;
+  std::uint64_t steps_ = 0;
 };
 
 }  // namespace ingot::internal::cpu

@@ -83,7 +83,7 @@ void run_group(const BenchGroup& group, const BenchArguments& arguments,
   LoadOptions options = arguments.load;
   options.run.context = group.context();
   options.max_sequences = group.sequences;
-  options.step_tokens = group.ubatch;
+  options.max_step_tokens = group.ubatch;
   options.compile.threads = group.threads;
   const auto executable = load(model, options, interrupt);
   const DeviceInfo& device = executable->device();

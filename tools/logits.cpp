@@ -80,7 +80,8 @@ int run(const LogitsArguments& arguments) {
   }
   chunk = std::min(chunk, static_cast<std::int64_t>(longest));
   // A chunk that was asked for is computed together, not split once more.
-  if (arguments.chunk != 0) options.step_tokens = std::max(options.step_tokens, chunk * count);
+  if (arguments.chunk != 0)
+    options.max_step_tokens = std::max(options.max_step_tokens, chunk * count);
   const auto executable = load(model, options, interrupt);
   Session session(executable);
 
@@ -98,16 +99,15 @@ int run(const LogitsArguments& arguments) {
       const auto rest = std::span<const TokenId>(stream.ids).subspan(stream.done);
       if (rest.empty()) continue;
       const auto part = rest.first(std::min(rest.size(), static_cast<std::size_t>(chunk)));
-      requests.push_back({stream.sequence, part, Logits::all});
+      requests.push_back({stream.sequence, part, Outputs::all()});
       stepped.push_back(&stream);
     }
-    const StepResult result = session.step(requests, {.stop = interrupt.token()});
+    const StepResult result = session.step(requests, {.cancel = interrupt.cancel()});
     for (std::size_t i = 0; i < stepped.size(); ++i) {
       const std::size_t rows = requests[i].tokens.size();
-      const auto width = static_cast<std::size_t>(result.vocabulary_size);
-      const auto first = static_cast<std::size_t>(result.first_row[i]);
-      stepped[i]->file.write(
-          std::span<const float>(result.logits).subspan(first * width, rows * width));
+      const auto width = static_cast<std::size_t>(result.vocabulary_size());
+      const auto first = static_cast<std::size_t>(result.first_row(i));
+      stepped[i]->file.write(result.values().subspan(first * width, rows * width));
       stepped[i]->done += rows;
       done += rows;
     }

@@ -64,8 +64,8 @@ void score_window(Session& session, SequenceId sequence, std::span<const TokenId
                   const Interrupt& interrupt, Scores& scores) {
   session.rewind(sequence, 0);
   const std::size_t first = window.size() / 2;
-  const StepOptions options{.stop = interrupt.token()};
-  session.step({{sequence, window.first(first), Logits::none}}, options);
+  const StepOptions options{.cancel = interrupt.cancel()};
+  session.step({{sequence, window.first(first), Outputs::none()}}, options);
   const std::int64_t row = static_cast<std::int64_t>(sizeof(float)) *
                            session.executable().model()->spec().vocabulary_size;
   const auto part = static_cast<std::size_t>(std::max<std::int64_t>(1, kLogitsBytes / row));
@@ -73,9 +73,9 @@ void score_window(Session& session, SequenceId sequence, std::span<const TokenId
   for (std::size_t start = first; start + 1 < window.size(); start += part) {
     const std::size_t count = std::min(part, window.size() - 1 - start);
     const StepResult result =
-        session.step({{sequence, window.subspan(start, count), Logits::all}}, options);
+        session.step({{sequence, window.subspan(start, count), Outputs::all()}}, options);
     for (std::size_t i = 0; i < count; ++i) {
-      const std::span<const float> logits = result.row(static_cast<std::int64_t>(i));
+      const std::span<const float> logits = result.logits(static_cast<std::int64_t>(i));
       const TokenId next = window[start + i + 1];
       scores.add(log_probabilities(logits, next).chosen.log_probability);
     }

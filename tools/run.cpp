@@ -117,7 +117,7 @@ int run(const RunArguments& arguments) {
 
   ProgressBar bar;
   GenerateCallbacks callbacks;
-  callbacks.stop = interrupt.token();
+  callbacks.cancel = interrupt.cancel();
   callbacks.progress = [&](std::string_view what, std::uint64_t done, std::uint64_t total) {
     bar.update(what, done, total);
   };

@@ -9,6 +9,7 @@
 
 #include "cpu/backend.hpp"
 #include "ingot/gguf_writer.hpp"
+#include "src/device/run_step.hpp"
 #include "src/program/program.hpp"
 
 namespace {
@@ -58,8 +59,8 @@ struct Layers {
       program->logits = attention.out;
     }
     const auto file = GgufFile::from_bytes(writer.to_bytes(), "benchmark");
-    executable = make_cpu_device()->compile(program, std::make_shared<Weights>(file, *program),
-                                            CompileOptions{});
+    executable = compile(*make_cpu_device(), program, std::make_shared<Weights>(file, *program),
+                         CompileOptions{});
   }
   ValueId add_value(std::int64_t columns) {
     program->values.push_back(
@@ -68,7 +69,7 @@ struct Layers {
   }
 
   std::shared_ptr<Program> program = std::make_shared<Program>();
-  std::unique_ptr<CompiledProgram> executable;
+  std::shared_ptr<const CompiledProgram> executable;
 };
 
 void run(benchmark::State& state, DType type) {
@@ -76,7 +77,7 @@ void run(benchmark::State& state, DType type) {
   const std::int64_t rows = state.range(0);
   const std::int64_t cached = state.range(1);
   const std::int64_t pages = (cached + rows + kPageTokens - 1) / kPageTokens;
-  const auto runner = layers.executable->new_runner({rows, rows, 1}, {type, type},
+  const auto runner = layers.executable->new_runner({rows, rows, rows, 1, kContext}, {type, type},
                                                     std::vector<std::int64_t>{pages});
   // The cache's content does not matter for speed, but zero pages would not be read from memory.
   std::vector<std::byte> page(runner->states().page_bytes(0), std::byte{0x21});
@@ -89,7 +90,7 @@ void run(benchmark::State& state, DType type) {
   input.positions.assign(static_cast<std::size_t>(rows), cached);
   input.sequences.push_back(
       {0, static_cast<std::int32_t>(rows), cached, 0, static_cast<std::int32_t>(pages)});
-  for (auto _ : state) benchmark::DoNotOptimize(runner->step(input, {}).data());
+  for (auto _ : state) benchmark::DoNotOptimize(run_step(*runner, input).data());
   StepShape shape;
   shape.sequences = {{rows, cached}};
   shape.key_type = shape.value_type = type;

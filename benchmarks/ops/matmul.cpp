@@ -12,6 +12,7 @@
 
 #include "cpu/backend.hpp"
 #include "ingot/gguf_writer.hpp"
+#include "src/device/run_step.hpp"
 #include "src/program/program.hpp"
 
 namespace {
@@ -67,12 +68,12 @@ struct Stack {
     bytes = static_cast<double>(count * bytes_per_matrix);
     weights = static_cast<double>(count * kHidden * kHidden);
     const auto file = GgufFile::from_bytes(writer.to_bytes(), "benchmark");
-    executable = make_cpu_device()->compile(program, std::make_shared<Weights>(file, *program),
-                                            CompileOptions{});
+    executable = compile(*make_cpu_device(), program, std::make_shared<Weights>(file, *program),
+                         CompileOptions{});
   }
 
   std::shared_ptr<Program> program = std::make_shared<Program>();
-  std::unique_ptr<CompiledProgram> executable;
+  std::shared_ptr<const CompiledProgram> executable;
   double bytes = 0;
   double weights = 0;
 };
@@ -80,13 +81,13 @@ struct Stack {
 void run(benchmark::State& state, const std::shared_ptr<Stack>& stack) {
   const std::int64_t rows = state.range(0);
   const auto runner =
-      stack->executable->new_runner({rows, rows, 1}, {}, std::vector<std::int64_t>{1});
+      stack->executable->new_runner({rows, rows, rows, 1, rows}, {}, std::vector<std::int64_t>{1});
   StepInput input;
   input.ids.assign(static_cast<std::size_t>(rows), 0);
   input.positions.assign(static_cast<std::size_t>(rows), 0);
   input.sequences.push_back({0, static_cast<std::int32_t>(rows), 0, 0, 1});
   input.page_table = {0};
-  for (auto _ : state) benchmark::DoNotOptimize(runner->step(input, {}).data());
+  for (auto _ : state) benchmark::DoNotOptimize(run_step(*runner, input).data());
   const auto steps = static_cast<double>(state.iterations());
   state.counters["weights"] = benchmark::Counter(stack->bytes * steps, benchmark::Counter::kIsRate,
                                                  benchmark::Counter::kIs1024);

@@ -17,6 +17,7 @@
 #include "cpu/quant/seam.hpp"
 #include "src/ops/rope.hpp"
 #include "src/program/step.hpp"
+#include "src/state/page_layout.hpp"
 
 namespace ingot::internal::cpu {
 

@@ -37,9 +37,7 @@ class PrepareKernel final : public Kernel {
   explicit PrepareKernel(const Experts& experts) : experts_(experts) {}
 
   WorkSpace work_space(const StepLimits& limits) const override {
-    const auto most = [&](Rows kind) {
-      return count_rows(kind, limits.tokens, limits.outputs, experts_.used);
-    };
+    const auto most = [&](Rows kind) { return limits.row_counts(experts_.used).of(kind); };
     const ExpertLayout layout(experts_, most(experts_.rows), most(experts_.assignments));
     return {static_cast<std::uint64_t>(layout.end) * sizeof(float), 0};
   }

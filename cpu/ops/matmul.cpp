@@ -7,7 +7,7 @@ namespace ingot::internal::cpu {
 MatMulData::MatMulData(const ops::MatMul& op, const BuildContext& context)
     : table(&context.table),
       in(op.in),
-      row_count(context.program.value(op.in).rows),
+      row_count(context.program.value(op.parts.front().out).rows),
       columns(context.program.value(op.in).columns) {
   for (const ops::MatMul::Part& part : op.parts) {
     parts.push_back({context.rows(part.weight), context.vector(part.bias), part.out});
@@ -23,7 +23,7 @@ Path MatMulData::prepared_path(std::int64_t rows) const {
 }
 
 std::int64_t MatMulData::most_floats(const StepLimits& limits) const {
-  const std::int64_t most = row_count == Rows::tokens ? limits.tokens : limits.outputs;
+  const std::int64_t most = limits.row_counts(0).of(row_count);
   return std::max(floats(std::min(most, kFewRows)), floats(most));
 }
 

@@ -36,7 +36,7 @@ struct InstructionCost {
 };
 
 /// The cost of every instruction, in the program's order: TapEvent::instruction is an index into
-/// it. Assumes that the step runs as one (at most LoadOptions::step_tokens rows). Error
+/// it. Assumes that the step runs as one (at most LoadOptions::max_step_tokens rows). Error
 /// invalid_argument when rows, cached or outputs are negative or there are more outputs than rows.
 INGOT_API std::vector<InstructionCost> step_cost(const Executable& executable,
                                                  const StepOutline& outline);

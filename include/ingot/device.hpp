@@ -14,20 +14,39 @@
 
 namespace ingot {
 
+/// What computes.
+enum class DeviceKind : std::uint8_t {
+  cpu,       ///< the machine's processors
+  gpu,       ///< a graphics or accelerator card
+  software,  ///< a driver or emulation that pretends to be a card: for tests, never chosen unasked
+};
+
+/// How long people wait for a device; tests choose their sizes by it.
+enum class DeviceSpeed : std::uint8_t {
+  fast,      ///< made for use
+  slow,      ///< made for checking: seconds per token of a large model
+  emulated,  ///< every lane of a GPU on the processor: small shapes only
+};
+
 struct DeviceInfo {
-  std::string name;                    ///< as --device takes it: "cpu", "reference"
-  std::string description;             ///< for people: processor, instruction set in use
+  std::string name;         ///< as --device takes it: "cpu", "reference"
+  std::string description;  ///< for people: processor, instruction set in use
+  DeviceKind kind = DeviceKind::cpu;
+  DeviceSpeed speed = DeviceSpeed::fast;
+  std::string driver;                  ///< name and version; empty for the processor
+  std::vector<std::string> features;   ///< optional abilities in use, e.g. "avx512_vnni"
   std::uint64_t memory_total = 0;      ///< bytes
   std::uint64_t memory_available = 0;  ///< bytes this process may still take
   int threads = 1;                     ///< threads a step uses unless told otherwise
 };
 
 /// The devices this build has, the default one first. A device without its hardware is not listed.
+/// Thread-safe.
 INGOT_API std::vector<DeviceInfo> devices();
 
 /// The host program's own threads, for an application that does not want a second pool. The library
 /// calls `parallel` from the thread that steps a session, never nested.
-class INGOT_API HostExecutor {
+class HostExecutor {
  public:
   virtual ~HostExecutor() = default;
   /// How many invocations may run at the same time.
@@ -56,10 +75,10 @@ struct PackReport {
 };
 
 /// The types the cache is kept in; keys and values apart.
-struct StateTypes {
+struct CacheTypes {
   DType key = DType::F16;
   DType value = DType::F16;
-  bool operator==(const StateTypes&) const = default;
+  bool operator==(const CacheTypes&) const = default;
 };
 
 /// A value of the running program, as a tap sees it.
@@ -78,6 +97,13 @@ using Tap = std::function<void(const TapEvent&)>;
 enum class TapDetail : std::uint8_t {
   every_value,  ///< each value of each instruction: instructions that a device fuses run one by one
   as_run,  ///< the end of each instruction, or of each group that is fused; events have no data
+};
+
+struct TapOptions {
+  TapDetail detail = TapDetail::every_value;
+  /// If not empty: only values of these names (docs/embedding.md lists the stable ones) are shown,
+  /// and only what is fused around them runs one by one. Not with as_run.
+  std::vector<std::string> names = {};
 };
 
 }  // namespace ingot

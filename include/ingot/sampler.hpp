@@ -55,7 +55,9 @@ class SamplerChain {
   /// the untempered distribution, so a higher temperature never lets in tokens that a filter would
   /// have kept out. Error invalid_argument for values without meaning (negative temperature ...).
   explicit SamplerChain(const SamplerOptions& options)
-      : SamplerChain(make_parts(options), options.seed) {}
+      : SamplerChain(make_parts(options), options.seed) {
+    settings_ = options;
+  }
 
   explicit SamplerChain(std::vector<SamplerPart> parts, std::optional<std::uint64_t> seed = {})
       : parts_(std::move(parts)), seed_(seed ? *seed : random_seed()), random_(seed_) {}
@@ -66,13 +68,45 @@ class SamplerChain {
   /// Error invalid_argument for NaN or +inf among the logits, or when nothing may be drawn.
   TokenId sample(std::span<const float> logits) {
     candidates_.assign(logits);
-    for (const SamplerPart& part : parts_) {
-      part(candidates_, history_);
-      if (candidates_.size() == 0) {
-        fail(ErrorCode::invalid_argument, "sampler: a part removed every candidate");
-      }
+    return filter_and_draw();
+  }
+
+  /// The same from the most probable tokens alone, best first: as many as need() says give the
+  /// token that all logits would.
+  TokenId sample(std::span<const Candidate> best_first) {
+    candidates_.assign(best_first);
+    return filter_and_draw();
+  }
+
+  /// What the next sample() must see of a row.
+  struct Need {
+    enum class Kind : std::uint8_t {
+      best,        ///< the most probable token; its logit does not matter
+      candidates,  ///< the `count` most probable tokens
+      logits,      ///< all of the row
+    };
+    Kind kind = Kind::logits;
+    std::int64_t count = 0;
+  };
+
+  /// Of chains made of parts, which may do anything: all logits.
+  Need need() const {
+    if (!settings_ || !settings_->logit_bias.empty()) return {};
+    const SamplerOptions& s = *settings_;
+    const bool penalises =
+        s.repetition_penalty != 1 || s.frequency_penalty != 0 || s.presence_penalty != 0;
+    // What a penalty makes more probable may come from anywhere in the row.
+    if (s.repetition_penalty < 1 || s.frequency_penalty < 0 || s.presence_penalty < 0) return {};
+    const bool greedy = s.temperature == 0;
+    if (greedy && !penalises) return {Need::Kind::best, 1};
+    if (!greedy && s.top_k <= 0) return {};
+    std::int64_t count = greedy ? 1 : s.top_k;
+    if (penalises) {
+      // As many of the best may be demoted as the penalties look back on.
+      const auto seen = static_cast<std::int64_t>(history_.size());
+      count += s.penalty_window < 0 ? seen : std::min(s.penalty_window, seen);
     }
-    return draw();
+    return {Need::Kind::candidates, count};
   }
 
   /// Adds a token to the history the penalties see.
@@ -121,6 +155,16 @@ class SamplerChain {
     return (static_cast<std::uint64_t>(device()) << 32U) | device();
   }
 
+  TokenId filter_and_draw() {
+    for (const SamplerPart& part : parts_) {
+      part(candidates_, history_);
+      if (candidates_.size() == 0) {
+        fail(ErrorCode::invalid_argument, "sampler: a part removed every candidate");
+      }
+    }
+    return draw();
+  }
+
   TokenId draw() {
     const Candidate& best = candidates_.best();
     if (!std::isfinite(best.logit)) {
@@ -144,6 +188,7 @@ class SamplerChain {
   Pcg32 random_;
   std::vector<TokenId> history_;
   Candidates candidates_;
+  std::optional<SamplerOptions> settings_;  ///< what the parts were made of
 };
 
 }  // namespace ingot

@@ -12,14 +12,15 @@
 #include <initializer_list>
 #include <memory>
 #include <span>
-#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "ingot/cancel.hpp"
 #include "ingot/device.hpp"
 #include "ingot/export.hpp"
 #include "ingot/model.hpp"
+#include "ingot/outputs.hpp"
 #include "ingot/tokenizer.hpp"
 
 namespace ingot {
@@ -31,9 +32,12 @@ inline constexpr std::int64_t kDefaultContext = 8192;
 struct LoadOptions {
   std::string device = "cpu";
   RunOptions run;    ///< run.context 0: the smaller of the model's, kDefaultContext and what fits
-  StateTypes cache;  ///< types of the KV cache: f32, f16, bf16, q8_0, q4_0
-  std::int64_t max_sequences = 1;  ///< sequences a session can hold at once
-  std::int64_t step_tokens = 512;  ///< rows computed together; longer steps are split
+  CacheTypes cache;  ///< types of the KV cache: f32, f16, bf16, q8_0, q4_0
+  std::int64_t max_sequences = 1;      ///< sequences a session can hold at once
+  std::int64_t max_step_tokens = 512;  ///< rows computed together; longer steps are split
+  /// Cache positions that all sequences of a session share; 0: so many that each can have the whole
+  /// context. With fewer, a step that finds no free page fails (Session::free_positions tells).
+  std::int64_t cache_positions = 0;
   std::uint64_t memory_limit = 0;  ///< bytes this model may take; 0: what the device has available
   CompileOptions compile;
 };
@@ -41,10 +45,11 @@ struct LoadOptions {
 /// What a model will take, exactly, before anything is allocated.
 struct MemoryPlan {
   std::string device;
-  StateTypes cache;
+  CacheTypes cache;
   std::int64_t context = 0;        ///< positions per sequence
   std::int64_t model_context = 0;  ///< positions the model was made for
   std::int64_t max_sequences = 1;
+  std::int64_t cache_positions = 0;  ///< that all sequences of a session share
   std::int64_t largest_context =
       0;  ///< the longest context that fits with these options; 0: none does
   std::uint64_t weights_bytes = 0;
@@ -55,13 +60,19 @@ struct MemoryPlan {
   std::uint64_t cache_bytes = 0;  ///< of all sequences, windows included
   std::uint64_t scratch_bytes = 0;
   std::uint64_t available_bytes = 0;
+  /// What a device with memory of its own takes of the host's beside: staging, results, copies.
+  std::uint64_t host_bytes = 0;
+  std::uint64_t host_available_bytes = 0;
   /// cache_bytes_per_token for each type, keys and values alike.
   std::vector<std::pair<DType, std::uint64_t>> cache_alternatives;
   /// largest_context for each of them.
   std::vector<std::pair<DType, std::int64_t>> context_alternatives;
 
+  /// In the device's memory.
   std::uint64_t total_bytes() const { return weights_bytes + cache_bytes + scratch_bytes; }
-  bool fits() const { return total_bytes() <= available_bytes; }
+  bool fits() const {
+    return total_bytes() <= available_bytes && host_bytes <= host_available_bytes;
+  }
   /// The plan in words: one line per part, and what would fit if it does not.
   INGOT_API std::string to_string() const;
 };
@@ -69,7 +80,7 @@ struct MemoryPlan {
 /// Computes the plan. Never allocates; Error unsupported names what the device cannot run.
 INGOT_API MemoryPlan plan_memory(const Model& model, const LoadOptions& options);
 
-/// A model packed for a device: immutable, shared by any number of sessions.
+/// A model packed for a device: immutable, thread-safe, shared by any number of sessions.
 class INGOT_API Executable {
  public:
   /// Plans, refuses with Error out_of_memory (the message has the plan) if it does not fit, packs.
@@ -91,45 +102,29 @@ class INGOT_API Executable {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Names a sequence inside one session.
+/// Names a sequence of a session; no other session takes it for one of its own.
 struct SequenceId {
   std::int32_t value = -1;
+  std::uint32_t session = 0;  ///< the session's number in this process
   bool operator==(const SequenceId&) const = default;
 };
 
-/// Which tokens of a request want logits.
-enum class Logits { none, last, all };
-
-/// One sequence's share of a step: `tokens` are appended to it.
+/// One sequence's share of a step: `tokens` are appended to it, and `outputs` are computed.
 struct StepRequest {
   SequenceId sequence;
   std::span<const TokenId> tokens;
-  Logits logits = Logits::last;
-  std::vector<std::int32_t> rows = {};  ///< if not empty: exactly these tokens (indices, ascending)
-};
-
-struct StepResult {
-  std::int64_t vocabulary_size = 0;
-  std::vector<float> logits;            ///< [rows, vocabulary], requests in order
-  std::vector<std::int64_t> first_row;  ///< per request: its first row in `logits`
-
-  std::int64_t rows() const {
-    return vocabulary_size == 0 ? 0 : static_cast<std::int64_t>(logits.size()) / vocabulary_size;
-  }
-  std::span<const float> row(std::int64_t index) const {
-    return std::span<const float>(logits).subspan(static_cast<std::size_t>(index * vocabulary_size),
-                                                  static_cast<std::size_t>(vocabulary_size));
-  }
+  Outputs outputs = {};
 };
 
 struct StepOptions {
-  std::stop_token stop =
-      {};                  ///< checked between the parts of a split step; ends in Error cancelled
+  /// Looked at while the step runs; ends it in Error cancelled within 100 ms. What was finished of
+  /// a prompt stays: Session::position says how much, and a retry computes the rest.
+  Cancel cancel = Cancel::never();
   Progress progress = {};  ///< ("prompt", tokens done, tokens total)
 };
 
-/// States of running sequences. Not thread-safe: one thread uses a session at a time; several
-/// sessions of one executable may be used from several threads.
+/// States of running sequences. Not thread-safe: one thread uses a session at a time. Sessions of
+/// one executable may be used from several threads; their steps take turns.
 class INGOT_API Session {
  public:
   /// Error out_of_memory when the cache cannot be reserved.
@@ -140,6 +135,9 @@ class INGOT_API Session {
 
   const Executable& executable() const;
   std::int64_t context() const;
+
+  /// Cache positions that can still be appended, to one sequence or to several, page by page of 64.
+  std::int64_t free_positions() const;
 
   /// A new empty sequence. Error invalid_argument when max_sequences are open.
   SequenceId open();
@@ -156,11 +154,16 @@ class INGOT_API Session {
   /// positions behind the last one computed is always possible.
   std::int64_t rewind(SequenceId sequence, std::int64_t to);
 
-  /// Appends each request's tokens to its sequence and computes the logits asked for. All or
-  /// nothing: after an Error every sequence is where it was. Error invalid_argument for ids outside
-  /// the vocabulary, unknown or repeated sequences, and for a step beyond the context.
+  /// Appends each request's tokens to its sequence and computes the outputs asked for. All or
+  /// nothing: after an Error every sequence is where it was, but for Error cancelled (StepOptions).
+  /// Error invalid_argument for ids outside the vocabulary, unknown or repeated sequences, and for
+  /// a step beyond the context; out_of_memory when the sequences' shared positions do not suffice.
   StepResult step(std::span<const StepRequest> requests, const StepOptions& options = {});
   StepResult step(std::initializer_list<StepRequest> requests, const StepOptions& options = {});
+  /// The same into a result that is used again and again: no memory is taken once it is large
+  /// enough. After an Error it is empty.
+  void step(std::span<const StepRequest> requests, StepResult& result,
+            const StepOptions& options = {});
 
   /// Writes the sequence (ids and cache) to a file; atomically.
   void save(SequenceId sequence, const std::filesystem::path& path) const;
@@ -168,8 +171,9 @@ class INGOT_API Session {
   /// another model or with other cache types.
   SequenceId restore(const std::filesystem::path& path);
 
-  /// Sees every value of every following step, or what `detail` says; an empty function ends it.
-  void set_tap(Tap tap, TapDetail detail = TapDetail::every_value);
+  /// Sees every value of every following step, or what the options say; an empty function ends it.
+  /// Error invalid_argument for a name that is no value of the program.
+  void set_tap(Tap tap, const TapOptions& options = {});
 
   struct INGOT_HIDDEN Impl;  ///< opaque; for the library's own files
 

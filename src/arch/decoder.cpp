@@ -301,7 +301,7 @@ ValueId output_head(ProgramBuilder& b, const ModelSpec& spec, ops::NormKind kind
   Linear head;
   head.weight = b.matrix(tied ? "token_embd.weight" : "output.weight", spec.vocabulary_size,
                          spec.hidden_size);
-  return b.matmul("logits", normed, head);
+  return b.head("logits", normed, head);
 }
 
 }  // namespace ingot::internal

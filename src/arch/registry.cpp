@@ -48,8 +48,15 @@ Program build_program(const ModelSpec& spec, const GgufFile& file, const RunOpti
     wanted.rope_scaling = *options.rope_scaling;
   }
   const std::int64_t context = options.context > 0 ? options.context : spec.context_length;
-  return find_architecture(file).build(wanted, file,
-                                       ProgramBuilder(file, spec.architecture, context));
+  Program program =
+      find_architecture(file).build(wanted, file, ProgramBuilder(file, spec.architecture, context));
+  // A head may have more rows than the tokenizer has tokens: padding, which means nothing.
+  program.token_count = program.value(program.logits).columns;
+  if (const auto* tokens = file.find("tokenizer.ggml.tokens")) {
+    const auto known = static_cast<std::int64_t>(tokens->size());
+    program.token_count = std::min(program.token_count, known);
+  }
+  return program;
 }
 
 }  // namespace ingot::internal

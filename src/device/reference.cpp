@@ -1,39 +1,71 @@
 #include "src/device/reference.hpp"
 
+#include "ingot/error.hpp"
 #include "src/device/host_memory.hpp"
+#include "src/device/row_results.hpp"
 #include "src/ops/reference_step.hpp"
 #include "src/program/liveness.hpp"
 
 namespace ingot::internal {
 namespace {
 
+ArenaPlan arena_of(const Program& program, const StepLimits& limits) {
+  return plan_arena(program, limits.row_counts(program.experts_used));
+}
+
+std::int64_t columns_of(const Program& program, ValueId id) {
+  return id.index < 0 ? 0 : program.value(id).columns;
+}
+
+// Bytes of one runner: values in double, and its results as floats.
+std::uint64_t scratch_bytes(const Program& program, const ArenaPlan& arena,
+                            const StepLimits& limits) {
+  const std::int64_t floats = limits.outputs * columns_of(program, program.hidden) +
+                              limits.heads * columns_of(program, program.logits);
+  return arena.elements * sizeof(double) + static_cast<std::uint64_t>(floats) * sizeof(float);
+}
+
 class ReferenceRunner final : public Runner {
  public:
   ReferenceRunner(std::shared_ptr<const Program> program, std::shared_ptr<const Weights> weights,
-                  const StepLimits& limits, const StateTypes& types,
+                  const StepLimits& limits, const CacheTypes& types,
                   std::span<const std::int64_t> page_counts)
       : program_(std::move(program)),
         weights_(std::move(weights)),
         states_(program_->states, types, page_counts),
-        arena_plan_(plan_arena(*program_, limits.tokens, limits.outputs)),
+        arena_plan_(arena_of(*program_, limits)),
         arena_(arena_plan_.elements) {}
 
-  std::span<const float> step(const StepInput& input, const Tap& tap, TapDetail detail) override {
+  StepTicket submit(const StepInput& input, std::span<const RowOutput> outputs,
+                    const TapRequest& tap, const Cancel& cancel) override {
+    for (const GroupPageCopy& copy : input.copies)
+      states_.copy_page(copy.group, copy.from, copy.to);
     ReferenceStep step(*program_, *weights_, input, states_, arena_, arena_plan_.offsets);
     int index = 0;
     for (const Instruction& instruction : program_->instructions) {
+      if (cancel.requested()) fail(ErrorCode::cancelled, "the step was cancelled");
       std::visit([&step](const auto& op) { reference(op, step); }, instruction);
-      if (tap && detail == TapDetail::as_run) {
-        tap({.instruction = index});
-      } else if (tap) {
-        for (const ValueId id : operands(instruction).writes) show(tap, index, id, step.value(id));
+      if (tap.tap != nullptr && tap.detail == TapDetail::as_run) {
+        (*tap.tap)({.instruction = index});
+      } else if (tap.tap != nullptr) {
+        for (const ValueId id : operands(instruction).writes) {
+          if (tap.wants(id)) show(*tap.tap, index, id, step.value(id));
+        }
       }
       ++index;
     }
-    const auto logits = step.value(program_->logits).all();
-    logits_.assign(logits.begin(), logits.end());
-    return logits_;
+    const auto as_floats = [&](ValueId id, std::vector<float>& out) {
+      if (id.index < 0) return out.clear();
+      const auto values = step.value(id).all();
+      out.assign(values.begin(), values.end());
+    };
+    as_floats(program_->hidden, hidden_);
+    as_floats(program_->logits, logits_);
+    results_.make(*program_, outputs, hidden_.data(), logits_.data());
+    return {++steps_};
   }
+
+  const StepResultView& wait(StepTicket) override { return results_.view(); }
 
   StatePool& states() override { return states_; }
 
@@ -53,8 +85,11 @@ class ReferenceRunner final : public Runner {
   HostPool states_;
   ArenaPlan arena_plan_;
   std::vector<double> arena_;
+  std::vector<float> hidden_;
   std::vector<float> logits_;
   std::vector<float> tapped_;
+  HostRowResults results_;
+  std::uint64_t steps_ = 0;
 };
 
 class ReferenceProgram final : public CompiledProgram {
@@ -66,8 +101,8 @@ class ReferenceProgram final : public CompiledProgram {
 
   const Program& program() const override { return *program_; }
   const PackReport& pack_report() const override { return report_; }
-  std::unique_ptr<Runner> new_runner(const StepLimits& limits, const StateTypes& types,
-                                     std::span<const std::int64_t> page_counts) override {
+  std::unique_ptr<Runner> new_runner(const StepLimits& limits, const CacheTypes& types,
+                                     std::span<const std::int64_t> page_counts) const override {
     return std::make_unique<ReferenceRunner>(program_, weights_, limits, types, page_counts);
   }
 
@@ -77,24 +112,50 @@ class ReferenceProgram final : public CompiledProgram {
   PackReport report_;
 };
 
+class ReferenceLowered final : public LoweredProgram {
+ public:
+  explicit ReferenceLowered(std::shared_ptr<const Program> program)
+      : program_(std::move(program)) {}
+
+  MemoryNeed memory(const StepLimits& limits, const CacheTypes& types) const override {
+    MemoryNeed need;
+    for (const Tensor& tensor : program_->tensors) need.host.weights += tensor.bytes();
+    need.host.scratch = scratch_bytes(*program_, arena_of(*program_, limits), limits);
+    need.page_bytes = state_page_bytes(*program_, types);
+    return need;
+  }
+  std::shared_ptr<const CompiledProgram> compile(
+      std::shared_ptr<const Weights> weights) const override {
+    return std::make_shared<ReferenceProgram>(program_, std::move(weights));
+  }
+
+ private:
+  std::shared_ptr<const Program> program_;
+};
+
 class ReferenceDevice final : public Device {
  public:
+  std::string_view name() const noexcept override { return kReferenceName; }
   DeviceInfo info() const override {
     const HostMemory memory = host_memory();
-    return {"reference", "double accumulation, one thread, for checking other devices",
-            memory.total, memory.available, 1};
+    DeviceInfo info;
+    info.name = kReferenceName;
+    info.description = "double accumulation, one thread, for checking other devices";
+    info.speed = DeviceSpeed::slow;
+    info.memory_total = memory.total;
+    info.memory_available = memory.available;
+    return info;
   }
   // Every operation defines its reference meaning, or the program would not compile.
   Support supports(const Instruction&, const Program&) const override { return Supported{}; }
-  std::uint64_t packed_bytes(const Tensor& tensor) const override { return tensor.bytes(); }
-  std::uint64_t scratch_bytes(const Program& program, const StepLimits& limits,
-                              const CompileOptions&) const override {
-    return plan_arena(program, limits.tokens, limits.outputs).elements * sizeof(double);
+  Support supports_cache(const StateSpec& state, const CacheTypes& types) const override {
+    return host_pool_supports(state, types);
   }
-  std::unique_ptr<CompiledProgram> compile(std::shared_ptr<const Program> program,
-                                           std::shared_ptr<const Weights> weights,
-                                           const CompileOptions&) const override {
-    return std::make_unique<ReferenceProgram>(std::move(program), std::move(weights));
+  std::shared_ptr<const LoweredProgram> lower(std::shared_ptr<const Program> program,
+                                              Range instructions,
+                                              const CompileOptions&) const override {
+    require_whole(*this, *program, instructions);
+    return std::make_shared<ReferenceLowered>(std::move(program));
   }
 };
 

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "src/device/device.hpp"
 
 namespace ingot::internal {
+
+inline constexpr std::string_view kReferenceName = "reference";
 
 std::unique_ptr<Device> make_reference_device();
 

@@ -33,7 +33,8 @@ void multiply(const ReferenceStep& step, const WeightOperand& weight, std::int64
 }
 
 void reference(const MatMul& op, ReferenceStep& step) {
-  const Matrix in = step.value(op.in);
+  Matrix in = step.value(op.in);
+  in.rows = step.value(op.parts.front().out).rows;
   if (in.rows == 0) return;
   for (const MatMul::Part& part : op.parts) {
     multiply(step, part.weight, 0, part.bias, 0, in, step.value(part.out));

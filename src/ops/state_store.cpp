@@ -50,7 +50,7 @@ void check(const StateStore& op, const Program& program) {
 
 Cost cost(const StateStore& op, const Program& program, const StepShape& shape) {
   Cost sum = traffic(operands(op), program, shape);
-  const StateTypes types{shape.key_type, shape.value_type};
+  const CacheTypes types{shape.key_type, shape.value_type};
   sum.state_bytes = static_cast<double>(state_position_bytes(program.state(op.state), types)) *
                     static_cast<double>(shape.tokens());
   return sum;

@@ -212,6 +212,16 @@ ValueId ProgramBuilder::matmul(std::string name, ValueId in, const Linear& linea
   return matmul(std::vector<std::string>{std::move(name)}, in, {linear}).front();
 }
 
+ValueId ProgramBuilder::head(std::string name, ValueId hidden, const Linear& linear) {
+  program_.hidden = hidden;
+  const ValueId out = new_value(std::move(name), Rows::heads, linear.weight.rows.size());
+  ops::MatMul op;
+  op.in = hidden;
+  op.parts.push_back({linear.weight, linear.bias, out});
+  program_.instructions.emplace_back(std::move(op));
+  return out;
+}
+
 ValueId ProgramBuilder::rope(std::string name, ValueId in, ops::RopeLayout layout,
                              std::int64_t head_size, std::int64_t rotary_size, std::int32_t table,
                              std::int64_t rotary_offset) {

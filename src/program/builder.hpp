@@ -69,6 +69,8 @@ class ProgramBuilder {
   ValueId matmul(std::string name, ValueId in, const Linear& linear);
   std::vector<ValueId> matmul(const std::vector<std::string>& names, ValueId in,
                               const std::vector<Linear>& linears);
+  /// The product that makes logits of `hidden`, of the rows whose logits are asked for.
+  ValueId head(std::string name, ValueId hidden, const Linear& linear);
   /// Turns columns [rotary_offset, rotary_offset + rotary_size) of each head.
   ValueId rope(std::string name, ValueId in, ops::RopeLayout layout, std::int64_t head_size,
                std::int64_t rotary_size, std::int32_t table, std::int64_t rotary_offset = 0);

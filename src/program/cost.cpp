@@ -16,7 +16,9 @@ double StepShape::attended_pairs(std::int64_t window) const {
 }
 
 std::int64_t rows(const Program& program, const StepShape& shape, Rows kind) {
-  return count_rows(kind, shape.tokens(), shape.outputs, program.experts_used);
+  const RowCounts counts{shape.tokens(), shape.outputs, shape.heads.value_or(shape.outputs),
+                         program.experts_used};
+  return counts.of(kind);
 }
 
 double elements(const Program& program, const StepShape& shape, ValueId id) {

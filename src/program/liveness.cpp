@@ -44,11 +44,13 @@ std::vector<Lifetime> lifetimes(const Program& program) {
     for (const ValueId id : used.writes) lives[static_cast<std::size_t>(id.index)] = {i, i};
     for (const ValueId id : used.reads) lives[static_cast<std::size_t>(id.index)].last = i;
   }
-  lives[static_cast<std::size_t>(program.logits.index)].last = count;
+  for (const ValueId id : {program.hidden, program.logits}) {
+    if (id.index >= 0) lives[static_cast<std::size_t>(id.index)].last = count;
+  }
   return lives;
 }
 
-ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t outputs,
+ArenaPlan plan_arena(const Program& program, const RowCounts& most,
                      std::span<const InPlace> in_place) {
   const std::vector<Lifetime> lives = lifetimes(program);
   // The first of the values that share memory stands for them all.
@@ -65,8 +67,7 @@ ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t o
   std::vector<std::uint64_t> sizes(program.values.size());
   for (std::size_t v = 0; v < sizes.size(); ++v) {
     const Value& value = program.values[v];
-    const std::int64_t rows = count_rows(value.rows, tokens, outputs, program.experts_used);
-    const auto elements = static_cast<std::uint64_t>(rows * value.columns);
+    const auto elements = static_cast<std::uint64_t>(most.of(value.rows) * value.columns);
     sizes[v] = (elements + kAlignment - 1) / kAlignment * kAlignment;
   }
   // Largest first: the big values set the arena's size and the small ones fill its gaps.

@@ -15,7 +15,7 @@ struct Lifetime {
   int last = 0;   ///< last instruction that reads it (or first, if none does)
 };
 
-/// Per value of the program. The logits live to the end.
+/// Per value of the program. Hidden rows and logits live to the end.
 std::vector<Lifetime> lifetimes(const Program& program);
 
 struct ArenaPlan {
@@ -30,9 +30,9 @@ struct InPlace {
   ValueId in;
 };
 
-/// Places every value of a step with at most `tokens` and `outputs` rows. `in_place`, in the order
-/// of the program: pairs that share memory where the instruction is the last that reads `in`.
-ArenaPlan plan_arena(const Program& program, std::int64_t tokens, std::int64_t outputs,
+/// Places every value of a step with at most so many rows. `in_place`, in the order of the program:
+/// pairs that share memory where the instruction is the last that reads `in`.
+ArenaPlan plan_arena(const Program& program, const RowCounts& most,
                      std::span<const InPlace> in_place = {});
 
 }  // namespace ingot::internal

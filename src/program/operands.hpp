@@ -22,23 +22,37 @@ struct Range {
 /// Row counts are symbolic: a program is written once and run for steps of any shape.
 enum class Rows : std::uint8_t {
   tokens,              ///< one row per token of the step
-  outputs,             ///< one row per token whose logits were asked for
+  outputs,             ///< one row per token of which something was asked for
+  heads,               ///< one row per output that goes through the head: the first of `outputs`
   assignments,         ///< one row per token and expert it uses (Program::experts_used of them)
   output_assignments,  ///< one row per token of outputs and expert it uses
   once,                ///< one row, whatever the step
 };
 
-/// Rows of a kind in a step of so many tokens and outputs, where each token uses so many experts.
-constexpr std::int64_t count_rows(Rows kind, std::int64_t tokens, std::int64_t outputs,
-                                  std::int64_t experts_used) {
-  switch (kind) {
-    case Rows::tokens: return tokens;
-    case Rows::outputs: return outputs;
-    case Rows::assignments: return tokens * experts_used;
-    case Rows::output_assignments: return outputs * experts_used;
-    case Rows::once: return 1;
+/// What the symbolic row counts stand for in a step.
+struct RowCounts {
+  std::int64_t tokens = 0;
+  std::int64_t outputs = 0;
+  std::int64_t heads = 0;         ///< at most `outputs`
+  std::int64_t experts_used = 0;  ///< experts that each token uses
+
+  constexpr std::int64_t of(Rows kind) const {
+    switch (kind) {
+      case Rows::tokens: return tokens;
+      case Rows::outputs: return outputs;
+      case Rows::heads: return heads;
+      case Rows::assignments: return tokens * experts_used;
+      case Rows::output_assignments: return outputs * experts_used;
+      case Rows::once: return 1;
+    }
+    return 0;
   }
-  return 0;
+};
+
+/// Whether an instruction may read a value of rows `in` and write one of rows `out`: the same rows,
+/// or the first of them.
+constexpr bool takes_rows(Rows in, Rows out) {
+  return in == out || (in == Rows::outputs && out == Rows::heads);
 }
 
 /// Rows of what experts make of values with a row per token, or per output.

@@ -10,6 +10,7 @@ std::string_view rows_name(Rows rows) {
   switch (rows) {
     case Rows::tokens: return "tokens";
     case Rows::outputs: return "outputs";
+    case Rows::heads: return "heads";
     case Rows::assignments: return "assignments";
     case Rows::output_assignments: return "output assignments";
     case Rows::once: return "1";

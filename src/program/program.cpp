@@ -27,12 +27,8 @@ class Checker {
       }
       std::visit([this](const auto& op) { check(op, program_); }, instruction);
     }
-    if (program_.logits.index < 0 ||
-        static_cast<std::size_t>(program_.logits.index) >= assigned.size() ||
-        !assigned[static_cast<std::size_t>(program_.logits.index)]) {
-      fail(ErrorCode::internal, "program of ", program_.architecture,
-           ": the logits are never written");
-    }
+    require_written(assigned, program_.logits, "logits");
+    if (program_.hidden.index >= 0) require_written(assigned, program_.hidden, "hidden rows");
   }
 
  private:
@@ -41,6 +37,15 @@ class Checker {
     if (holds) return;
     fail(ErrorCode::internal, "program of ", program_.architecture, ", instruction ", index_, " (",
          name_of(program_.instructions[index_]), ") ", parts...);
+  }
+
+  void require_written(const std::vector<bool>& assigned, ValueId id, std::string_view what) const {
+    if (id.index >= 0 && static_cast<std::size_t>(id.index) < assigned.size() &&
+        assigned[static_cast<std::size_t>(id.index)]) {
+      return;
+    }
+    fail(ErrorCode::internal, "program of ", program_.architecture, ": the ", what,
+         " are never written");
   }
 
   template <class Id, class Table>

@@ -49,7 +49,9 @@ struct Program {
   std::vector<StateGroup> state_groups{StateGroup{}};  ///< the first keeps every position
   std::vector<RopeTable> rope_tables;
   std::vector<Instruction> instructions;
-  ValueId logits;                 ///< [outputs, vocabulary]
+  ValueId hidden;                 ///< [outputs, hidden size] what the head multiplies
+  ValueId logits;                 ///< [heads, vocabulary]
+  std::int64_t token_count = 0;   ///< ids that have a token: logits of others are never drawn
   std::int64_t context = 0;       ///< positions the program was written for
   std::int64_t experts_used = 0;  ///< experts per token, the same in all layers; 0: no experts
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,11 +14,6 @@ namespace ingot::internal {
 /// to stream, short enough that a short sequence wastes little.
 inline constexpr std::int64_t kPageTokens = 64;
 
-/// Pages of which a KV head's parts lie side by side in host memory: who reads a head's pages in
-/// order reads memory in long streams. Not all pages of a pool: memory is committed in huge pages,
-/// and a short sequence would take one for each head.
-inline constexpr std::int64_t kBundlePages = 16;
-
 /// One sequence's share of a step: rows [first_row, first_row + row_count) of every `tokens` value.
 struct StepSequence {
   std::int32_t first_row = 0;
@@ -27,12 +23,21 @@ struct StepSequence {
   std::int32_t page_count = 0;         ///< pages that hold cached + row_count positions
 };
 
+/// A page to copy in every state of a group.
+struct GroupPageCopy {
+  std::int32_t group = 0;
+  std::int32_t from = 0;
+  std::int32_t to = 0;
+};
+
 struct StepInput {
+  std::vector<GroupPageCopy> copies;    ///< made in this order before the first instruction
   std::vector<std::int32_t> ids;        ///< [tokens] token ids, inside the vocabulary
   std::vector<std::int64_t> positions;  ///< [tokens] absolute position in its sequence
   std::vector<StepSequence> sequences;  ///< in row order, covering all rows
-  std::vector<std::int32_t>
-      output_rows;  ///< [outputs] rows of `tokens` whose logits are asked, ascending
+  /// [outputs] rows of `tokens` of which something is asked; those that go through the head first.
+  std::vector<std::int32_t> output_rows;
+  std::optional<std::int64_t> head_rows;  ///< so many of them do; not set: all
   /// Page numbers, [state groups, page_table_stride]: position p of a sequence is in the page that
   /// entry page_table_offset + p / kPageTokens of its group names; -1 where a window has left it.
   std::vector<std::int32_t> page_table;
@@ -46,8 +51,10 @@ struct StepInput {
   }
 
   std::int64_t rows(Rows kind) const {
-    return count_rows(kind, static_cast<std::int64_t>(ids.size()),
-                      static_cast<std::int64_t>(output_rows.size()), experts_used);
+    const auto outputs = static_cast<std::int64_t>(output_rows.size());
+    const RowCounts counts{static_cast<std::int64_t>(ids.size()), outputs,
+                           head_rows.value_or(outputs), experts_used};
+    return counts.of(kind);
   }
 };
 
@@ -59,6 +66,7 @@ struct StepShape {
   };
   std::vector<Sequence> sequences;
   std::int64_t outputs = 0;
+  std::optional<std::int64_t> heads;  ///< outputs that go through the head; not set: all
   DType key_type = DType::F16;
   DType value_type = DType::F16;
 

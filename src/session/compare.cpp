@@ -16,11 +16,11 @@ namespace {
 std::shared_ptr<const Executable> load_for(std::shared_ptr<const Model> model, LoadOptions options,
                                            std::int64_t tokens) {
   options.run.context = std::max(options.run.context, tokens);
-  options.step_tokens = tokens;
+  options.max_step_tokens = tokens;
   auto executable = Executable::load(std::move(model), options);
-  if (executable->internals().limits.outputs < tokens) {
+  if (executable->internals().limits().heads < tokens) {
     fail(ErrorCode::invalid_argument, "comparing ", tokens, " tokens at once; at most ",
-         executable->internals().limits.outputs, " are possible with this vocabulary");
+         executable->internals().limits().heads, " are possible with this vocabulary");
   }
   return executable;
 }
@@ -30,7 +30,7 @@ void run(const std::shared_ptr<const Executable>& executable, std::span<const To
   Session session(executable);
   session.set_tap(std::move(tap));
   const SequenceId sequence = session.open();
-  session.step({{sequence, tokens, Logits::all}});
+  session.step({{sequence, tokens, Outputs::all()}});
 }
 
 double distance(std::span<const float> a, std::span<const float> b) {
@@ -69,7 +69,7 @@ std::vector<ValueDifference> compare_devices(std::shared_ptr<const Model> model,
   }
   const auto count = static_cast<std::int64_t>(tokens.size());
   const auto first = load_for(model, a, count);
-  const Program& program = *first->internals().program;
+  const Program& program = first->internals().program();
   const std::vector<ValueId> order = writing_order(program);
 
   std::vector<RecordedValue> recorded(program.values.size());

@@ -15,7 +15,7 @@ void add_once(std::vector<DType>& types, DType type) {
   if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
 }
 
-std::vector<DType> formats(const Operands& used, const Program& program, const StateTypes& cache) {
+std::vector<DType> formats(const Operands& used, const Program& program, const CacheTypes& cache) {
   std::vector<DType> found;
   for (const WeightOperand& weight : used.weights) {
     const Tensor& tensor = program.tensor(weight.tensor);
@@ -45,8 +45,8 @@ std::vector<InstructionCost> step_cost(const Executable& executable, const StepO
   const Executable::Impl& loaded = executable.internals();
   StepShape shape;
   shape.outputs = outline.outputs;
-  shape.key_type = loaded.plan.cache.key;
-  shape.value_type = loaded.plan.cache.value;
+  shape.key_type = loaded.plan().cache.key;
+  shape.value_type = loaded.plan().cache.value;
   for (const StepOutline::Sequence& sequence : outline.sequences) {
     if (sequence.rows < 0 || sequence.cached < 0) {
       fail(ErrorCode::invalid_argument, "a step outline has ", sequence.rows, " rows after ",
@@ -58,14 +58,14 @@ std::vector<InstructionCost> step_cost(const Executable& executable, const StepO
     fail(ErrorCode::invalid_argument, "a step outline asks for the logits of ", outline.outputs,
          " of ", shape.tokens(), " rows");
   }
-  const Program& program = *loaded.program;
+  const Program& program = loaded.program();
   std::vector<InstructionCost> costs;
   costs.reserve(program.instructions.size());
   for (const Instruction& instruction : program.instructions) {
     const Operands used = operands(instruction);
     const Cost cost = ingot::cost(instruction, program, shape);
     costs.push_back({name(used, program), std::string(name_of(instruction)),
-                     formats(used, program, loaded.plan.cache), cost.flops, cost.weight_bytes,
+                     formats(used, program, loaded.plan().cache), cost.flops, cost.weight_bytes,
                      cost.state_bytes, cost.value_bytes});
   }
   return costs;

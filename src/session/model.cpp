@@ -44,7 +44,8 @@ std::string Model::program_text(const RunOptions& options, std::string_view devi
   if (device.empty()) return to_string(program);
   const Device& runs_on = find_device(device);
   require_support(runs_on, program);
-  const std::vector<Range> fused = runs_on.fused(program);
+  const auto shared = std::make_shared<const Program>(program);
+  const std::vector<Range> fused = runs_on.lower(shared, all_instructions(program), {})->fused();
   auto parts = static_cast<std::int64_t>(program.instructions.size());
   for (const Range& group : fused) parts -= group.size() - 1;
   return to_string(program, fused) + "device " + std::string(device) + ": " +

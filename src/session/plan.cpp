@@ -5,44 +5,19 @@
 
 #include "ingot/error.hpp"
 #include "src/arch/architecture.hpp"
+#include "src/device/host_memory.hpp"
 #include "src/device/registry.hpp"
 #include "src/session/loaded.hpp"
-#include "src/state/host_pool.hpp"
 #include "src/state/paged_states.hpp"
-
-namespace ingot::internal {
-namespace {
-
-constexpr std::uint64_t kLogitsBytes = std::uint64_t{64} << 20;
-
-}  // namespace
-
-StepLimits step_limits(const LoadOptions& options, const Program& program, std::int64_t context) {
-  StepLimits limits;
-  limits.sequences = options.max_sequences;
-  limits.tokens = std::min(options.step_tokens, context * options.max_sequences);
-  const auto row_bytes = static_cast<std::uint64_t>(program.value(program.logits).columns) * 4;
-  limits.outputs = std::clamp<std::int64_t>(static_cast<std::int64_t>(kLogitsBytes / row_bytes), 1,
-                                            limits.tokens);
-  return limits;
-}
-
-std::vector<std::int64_t> page_counts(const Program& program, std::int64_t context,
-                                      std::int64_t max_sequences, std::int64_t largest_step) {
-  std::vector<std::int64_t> counts;
-  for (const StateGroup& group : program.state_groups) {
-    counts.push_back(most_pages(group, context, largest_step) * max_sequences);
-  }
-  return counts;
-}
-
-}  // namespace ingot::internal
+#include "src/support/checked.hpp"
 
 namespace ingot {
 
 using namespace internal;
 
 namespace {
+
+constexpr std::uint64_t kLogitsBytes = std::uint64_t{64} << 20;
 
 std::string amount(std::uint64_t bytes) {
   std::ostringstream out;
@@ -58,15 +33,35 @@ std::string amount(std::uint64_t bytes) {
   return out.str();
 }
 
+// Positions that the sequences of a session share.
+std::int64_t shared_positions(const LoadOptions& options, std::int64_t context) {
+  const std::int64_t all = context * options.max_sequences;
+  return options.cache_positions > 0 ? std::min(options.cache_positions, all) : all;
+}
+
+// Per state group, the pages that hold the shared positions. A sequence may leave most of its last
+// page unused; what groups with a window hold of a sequence is never more than what those that keep
+// every position do.
+std::vector<std::int64_t> page_counts(const Program& program, const LoadOptions& options,
+                                      std::int64_t context) {
+  const std::int64_t sequences = options.max_sequences;
+  const std::int64_t step = std::min(options.max_step_tokens, context * sequences);
+  const std::int64_t shared =
+      std::min(pages_for(shared_positions(options, context)) + sequences - 1,
+               pages_for(context) * sequences);
+  std::vector<std::int64_t> counts;
+  for (const StateGroup& group : program.state_groups) {
+    counts.push_back(std::min(most_pages(group, context, step) * sequences, shared));
+  }
+  return counts;
+}
+
 // The cache of a program: what it takes by context, and which context fits.
 class CacheSize {
  public:
-  CacheSize(const Program& program, const LoadOptions& options, const StateTypes& types)
-      : program_(program), options_(options) {
-    for (std::size_t g = 0; g < program.state_groups.size(); ++g) {
-      page_bytes_.push_back(state_page_bytes(program.states, static_cast<std::int32_t>(g), types));
-    }
-  }
+  CacheSize(const Program& program, const LoadOptions& options,
+            std::vector<std::uint64_t> page_bytes)
+      : program_(program), options_(options), page_bytes_(std::move(page_bytes)) {}
 
   std::uint64_t bytes_per_token() const {
     std::uint64_t bytes = 0;
@@ -76,14 +71,14 @@ class CacheSize {
     return bytes / static_cast<std::uint64_t>(kPageTokens);
   }
 
-  /// All sequences, every group or those with a window only.
+  /// All sequences, every group or those with a window only; kBeyondCounting if 64 bits do not hold
+  /// it.
   std::uint64_t bytes(std::int64_t context, bool windows_only = false) const {
-    const std::int64_t step = std::min(options_.step_tokens, context * options_.max_sequences);
-    const auto pages = page_counts(program_, context, options_.max_sequences, step);
+    const auto pages = page_counts(program_, options_, context);
     std::uint64_t bytes = 0;
     for (std::size_t g = 0; g < page_bytes_.size(); ++g) {
       if (windows_only && program_.state_groups[g].window == 0) continue;
-      bytes += page_bytes_[g] * static_cast<std::uint64_t>(pages[g]);
+      bytes = saturating_sum(bytes, saturating_product(page_bytes_[g], pages[g]));
     }
     return bytes;
   }
@@ -110,15 +105,18 @@ void check_options(const LoadOptions& options) {
     fail(ErrorCode::invalid_argument, "max_sequences is ", options.max_sequences,
          "; expected 1 to 65536");
   }
-  if (options.step_tokens < 1 || options.step_tokens > 65536) {
-    fail(ErrorCode::invalid_argument, "step_tokens is ", options.step_tokens,
+  if (options.max_step_tokens < 1 || options.max_step_tokens > 65536) {
+    fail(ErrorCode::invalid_argument, "max_step_tokens is ", options.max_step_tokens,
          "; expected 1 to 65536");
   }
   if (options.run.context < 0 || options.run.context > (std::int64_t{1} << 30)) {
     fail(ErrorCode::invalid_argument, "context is ", options.run.context,
          "; expected 1 to 2^30 positions");
   }
-  require_state_types(options.cache);
+  if (options.cache_positions < 0 || options.cache_positions > (std::int64_t{1} << 46)) {
+    fail(ErrorCode::invalid_argument, "cache_positions is ", options.cache_positions,
+         "; expected 1 to 2^46, or 0 for the context of every sequence");
+  }
 }
 
 // A context beyond the trained one gives text that only looks right, so it must be asked for
@@ -130,47 +128,89 @@ void check_context(const ModelSpec& spec, const RunOptions& run) {
        " positions (set RoPE scaling or a RoPE base to go beyond)");
 }
 
+// The most one device step may have: rows as asked; logits so that those of a step take at most 64
+// MiB (a 152k vocabulary has 0.6 MB per row).
+StepLimits step_limits(const LoadOptions& options, const Program& program, std::int64_t context) {
+  StepLimits limits;
+  limits.sequences = options.max_sequences;
+  limits.positions = context;
+  limits.tokens = std::min(options.max_step_tokens, context * options.max_sequences);
+  limits.outputs = limits.tokens;
+  const auto row_bytes = static_cast<std::uint64_t>(program.value(program.logits).columns) * 4;
+  limits.heads = std::clamp<std::int64_t>(static_cast<std::int64_t>(kLogitsBytes / row_bytes), 1,
+                                          limits.tokens);
+  return limits;
+}
+
 }  // namespace
 
 MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
+  return lower(model, options).plan;
+}
+
+Lowered internal::lower(const Model& model, const LoadOptions& options) {
   check_options(options);
   const ModelSpec& spec = model.spec();
   check_context(spec, options.run);
   const Device& device = find_device(options.device);
-  const Program program = build_program(spec, model.file(), options.run);
-  require_support(device, program);
   const DeviceInfo info = device.info();
 
+  const std::int64_t wanted = options.run.context > 0
+                                  ? options.run.context
+                                  : std::min(spec.context_length, kDefaultContext);
+  Lowered lowered;
+  const auto lower_for = [&](std::int64_t context) {
+    RunOptions run = options.run;
+    run.context = context;
+    lowered.program = std::make_shared<const Program>(build_program(spec, model.file(), run));
+    lowered.parts = {{&device, all_instructions(*lowered.program), nullptr, nullptr}};
+    lowered.parts.front().lowered =
+        device.lower(lowered.program, all_instructions(*lowered.program), options.compile);
+    lowered.limits = step_limits(options, *lowered.program, context);
+  };
+  lower_for(wanted);
+  const Program& program = *lowered.program;
+  require_cache_support(device, program, options.cache);
+
+  const MemoryNeed need = lowered.parts.front().lowered->memory(lowered.limits, options.cache);
+  // A device without memory of its own is the host.
+  const bool is_host = need.device.total() == 0;
+  const MemoryNeed::Part& own = is_host ? need.host : need.device;
   MemoryPlan plan;
   plan.device = info.name;
   plan.cache = options.cache;
   plan.model_context = spec.context_length;
   plan.max_sequences = options.max_sequences;
   plan.available_bytes = options.memory_limit > 0 ? options.memory_limit : info.memory_available;
-  for (const Tensor& tensor : program.tensors) plan.weights_bytes += device.packed_bytes(tensor);
-  const CacheSize cache(program, options, options.cache);
+  plan.weights_bytes = own.weights + own.derived;
+  plan.scratch_bytes = own.scratch;
+  plan.host_bytes = is_host ? 0 : need.host.total();
+  plan.host_available_bytes = is_host ? 0 : host_memory().available;
+  const CacheSize cache(program, options, need.page_bytes);
   plan.cache_bytes_per_token = cache.bytes_per_token();
 
-  const std::int64_t wanted = options.run.context > 0
-                                  ? options.run.context
-                                  : std::min(spec.context_length, kDefaultContext);
-  plan.scratch_bytes =
-      device.scratch_bytes(program, step_limits(options, program, wanted), options.compile);
-  const std::uint64_t fixed = plan.weights_bytes + plan.scratch_bytes;
+  const std::uint64_t fixed = saturating_sum(plan.weights_bytes, plan.scratch_bytes);
   const std::uint64_t room = plan.available_bytes > fixed ? plan.available_bytes - fixed : 0;
   const std::int64_t most = std::max(spec.context_length, options.run.context);
   plan.largest_context = cache.largest_context(room, most);
   const bool shrink = options.run.context == 0 && plan.largest_context > 0;
   plan.context = shrink ? std::min(wanted, plan.largest_context) : wanted;
   plan.cache_bytes = cache.bytes(plan.context);
+  plan.cache_positions = shared_positions(options, plan.context);
   plan.window_bytes =
       cache.bytes(plan.context, true) / static_cast<std::uint64_t>(options.max_sequences);
   for (const DType type : {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0}) {
-    const CacheSize other(program, options, {type, type});
+    const CacheTypes both{type, type};
+    const MemoryNeed with = lowered.parts.front().lowered->memory(lowered.limits, both);
+    const CacheSize other(program, options, with.page_bytes);
     plan.cache_alternatives.emplace_back(type, other.bytes_per_token());
     plan.context_alternatives.emplace_back(type, other.largest_context(room, most));
   }
-  return plan;
+  // Angles may depend on the context, so a smaller one is another program.
+  if (plan.context != wanted) lower_for(plan.context);
+  lowered.page_counts = page_counts(*lowered.program, options, plan.context);
+  lowered.plan = std::move(plan);
+  return lowered;
 }
 
 std::string MemoryPlan::to_string() const {
@@ -178,11 +218,16 @@ std::string MemoryPlan::to_string() const {
   out << "device " << device << ": weights " << amount(weights_bytes) << " + cache "
       << amount(cache_bytes) << " (" << context << " positions";
   if (max_sequences > 1) out << " x " << max_sequences << " sequences";
+  if (cache_positions < context * max_sequences) out << " that share " << cache_positions;
   out << ", keys " << ingot::to_string(cache.key) << ", values " << ingot::to_string(cache.value)
       << ", " << cache_bytes_per_token << " bytes each";
   if (window_bytes > 0) out << " and " << amount(window_bytes) << " for windows";
   out << ") + scratch " << amount(scratch_bytes) << " = " << amount(total_bytes()) << " of "
       << amount(available_bytes) << " available";
+  if (host_bytes > 0) {
+    out << "; of the host's memory " << amount(host_bytes) << " of " << amount(host_available_bytes)
+        << " available";
+  }
   if (fits()) return out.str();
   out << ". Too much. ";
   if (largest_context > 0) {

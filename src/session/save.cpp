@@ -63,9 +63,9 @@ class Checksum {
 // the first bytes of each weight, which tell fine-tunes of one architecture apart.
 std::uint64_t fingerprint(const Executable::Impl& loaded) {
   Checksum sum;
-  sum.add(loaded.program->architecture);
-  for (std::size_t i = 0; i < loaded.program->tensors.size(); ++i) {
-    const Tensor& tensor = loaded.program->tensors[i];
+  sum.add(loaded.program().architecture);
+  for (std::size_t i = 0; i < loaded.program().tensors.size(); ++i) {
+    const Tensor& tensor = loaded.program().tensors[i];
     sum.add(tensor.name);
     sum.add_value(tensor.type);
     sum.add_value(tensor.columns);
@@ -74,8 +74,8 @@ std::uint64_t fingerprint(const Executable::Impl& loaded) {
     const auto bytes = loaded.weights->bytes({static_cast<std::int32_t>(i)});
     sum.add(bytes.first(std::min<std::size_t>(bytes.size(), 64)));
   }
-  for (const StateGroup& group : loaded.program->state_groups) sum.add_value(group.window);
-  for (const RopeTable& table : loaded.program->rope_tables) {
+  for (const StateGroup& group : loaded.program().state_groups) sum.add_value(group.window);
+  for (const RopeTable& table : loaded.program().rope_tables) {
     for (const double f : table.inverse_frequencies) sum.add_value(f);
     sum.add_value(table.magnitude);
   }
@@ -93,8 +93,8 @@ struct SavedPage {
 std::vector<SavedPage> saved_pages(const GroupedStates& states, std::int64_t positions) {
   std::vector<SavedPage> pages;
   for (std::int32_t g = 0; g < states.group_count(); ++g) {
-    for (std::int64_t i = states.group(g).first_visible_page(positions); i < pages_for(positions);
-         ++i) {
+    const Range visible = states.group(g).visible_pages(positions);
+    for (std::int64_t i = visible.begin; i < visible.end; ++i) {
       pages.push_back({g, i, std::min(kPageTokens, positions - i * kPageTokens)});
     }
   }
@@ -153,8 +153,8 @@ void Session::save(SequenceId sequence, const std::filesystem::path& path) const
   Header header = {};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
   header.version = kVersion;
-  header.key_type = static_cast<std::uint32_t>(loaded.plan.cache.key);
-  header.value_type = static_cast<std::uint32_t>(loaded.plan.cache.value);
+  header.key_type = static_cast<std::uint32_t>(loaded.plan().cache.key);
+  header.value_type = static_cast<std::uint32_t>(loaded.plan().cache.value);
   header.page_tokens = kPageTokens;
   header.model = fingerprint(loaded);
   header.positions = found.tokens.size();
@@ -183,10 +183,10 @@ SequenceId Session::restore(const std::filesystem::path& path) {
   const auto header = in.value<Header>();
   if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) in.refuse("it is not one");
   if (header.version != kVersion) in.refuse("its version is ", header.version);
-  if (header.key_type != static_cast<std::uint32_t>(loaded.plan.cache.key) ||
-      header.value_type != static_cast<std::uint32_t>(loaded.plan.cache.value)) {
-    in.refuse("it was saved with other cache types than ", to_string(loaded.plan.cache.key),
-              " and ", to_string(loaded.plan.cache.value));
+  if (header.key_type != static_cast<std::uint32_t>(loaded.plan().cache.key) ||
+      header.value_type != static_cast<std::uint32_t>(loaded.plan().cache.value)) {
+    in.refuse("it was saved with other cache types than ", to_string(loaded.plan().cache.key),
+              " and ", to_string(loaded.plan().cache.value));
   }
   if (header.model != fingerprint(loaded)) in.refuse("it was saved from another model");
   if (header.positions > static_cast<std::uint64_t>(context())) {

@@ -1,11 +1,11 @@
 #include "ingot/session.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <atomic>
 
 #include "ingot/error.hpp"
 #include "src/session/session_impl.hpp"
-#include "src/session/step_builder.hpp"
+#include "src/state/paged_states.hpp"
 
 namespace ingot {
 
@@ -13,78 +13,27 @@ using namespace internal;
 
 namespace {
 
-// Which of a request's tokens want logits, as ascending indices.
-std::vector<std::int32_t> wanted_rows(const StepRequest& request) {
-  const auto count = static_cast<std::int32_t>(request.tokens.size());
-  if (!request.rows.empty()) {
-    std::int32_t previous = -1;
-    for (const std::int32_t row : request.rows) {
-      if (row <= previous || row >= count) {
-        fail(ErrorCode::invalid_argument, "logits of row ", row, " after row ", previous,
-             " were asked for in a request of ", count, " tokens; rows must ascend and exist");
-      }
-      previous = row;
-    }
-    return request.rows;
-  }
-  switch (request.logits) {
-    case Logits::none: return {};
-    case Logits::last: return {count - 1};
-    case Logits::all: break;
-  }
-  std::vector<std::int32_t> all(static_cast<std::size_t>(count));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
-
-// A request on its way through the step: what of it has been computed.
-struct Pending {
-  const StepRequest* request = nullptr;
-  Session::Impl* session = nullptr;
-  std::vector<std::int32_t> rows;
-  std::int64_t done = 0;      // tokens computed
-  std::size_t rows_done = 0;  // entries of `rows` computed
-
-  std::int64_t left() const { return static_cast<std::int64_t>(request->tokens.size()) - done; }
-};
-
-// The share of one request in one device step.
-struct Share {
-  Pending* pending = nullptr;
-  std::int64_t count = 0;
-  std::vector<std::int32_t> outputs;  // relative to the share
-};
-
-// As many tokens of the request as fit beside what the step already has.
-Share take_share(Pending& pending, const StepLimits& limits, std::int64_t tokens,
-                 std::int64_t outputs) {
-  Share share;
-  share.pending = &pending;
-  share.count = std::min(pending.left(), limits.tokens - tokens);
-  std::size_t next = pending.rows_done;
-  while (next < pending.rows.size() && pending.rows[next] < pending.done + share.count) {
-    if (outputs + static_cast<std::int64_t>(share.outputs.size()) == limits.outputs) {
-      share.count = pending.rows[next] - pending.done;  // stop before a row there is no room for
-      break;
-    }
-    share.outputs.push_back(static_cast<std::int32_t>(pending.rows[next] - pending.done));
-    ++next;
-  }
-  return share;
+// Sessions are numbered, so that a sequence of one is not taken for another's.
+std::uint32_t next_session_number() {
+  static std::atomic<std::uint32_t> last{0};
+  return ++last;
 }
 
 }  // namespace
 
 Session::Impl::Impl(std::shared_ptr<const Executable> loaded_executable)
     : executable(std::move(loaded_executable)),
-      runner(executable->impl_->compiled->new_runner(executable->impl_->limits,
-                                                     executable->impl_->plan.cache,
-                                                     executable->impl_->page_counts)),
-      states(executable->impl_->program->state_groups, executable->impl_->page_counts) {}
+      number(next_session_number()),
+      runner(loaded().compiled().new_runner(loaded().limits(), loaded().plan().cache,
+                                            loaded().lowered.page_counts)),
+      states(loaded().program().state_groups, loaded().lowered.page_counts) {}
 
 const Session::Impl::Sequence& Session::Impl::find(SequenceId id) const {
+  if (id.session != number && id.session != 0) {
+    fail(ErrorCode::invalid_argument, "sequence ", id.value, " belongs to another session");
+  }
   const auto found = sequences.find(id.value);
-  if (found == sequences.end()) {
+  if (id.session != number || found == sequences.end()) {
     fail(ErrorCode::invalid_argument, "sequence ", id.value, " is not open in this session");
   }
   return found->second;
@@ -95,7 +44,7 @@ Session::Impl::Sequence& Session::Impl::find(SequenceId id) {
 }
 
 void Session::Impl::require_free_slot() const {
-  const std::int64_t most = loaded().plan.max_sequences;
+  const std::int64_t most = loaded().plan().max_sequences;
   if (static_cast<std::int64_t>(sequences.size()) >= most) {
     fail(ErrorCode::invalid_argument, "all ", most,
          " sequences of this session are open; close one or load with a larger max_sequences");
@@ -103,7 +52,7 @@ void Session::Impl::require_free_slot() const {
 }
 
 SequenceId Session::Impl::add(Sequence sequence) {
-  const SequenceId id{next_id++};
+  const SequenceId id{next_id++, number};
   sequences.emplace(id.value, std::move(sequence));
   return id;
 }
@@ -118,7 +67,10 @@ const Executable& Session::executable() const {
   return *impl_->executable;
 }
 std::int64_t Session::context() const {
-  return impl_->loaded().plan.context;
+  return impl_->loaded().plan().context;
+}
+std::int64_t Session::free_positions() const {
+  return impl_->states.group(0).free_pages() * kPageTokens;
 }
 
 SequenceId Session::open() {
@@ -153,129 +105,29 @@ std::int64_t Session::rewind(SequenceId sequence, std::int64_t to) {
   return restored;
 }
 
-void Session::set_tap(Tap tap, TapDetail detail) {
+void Session::set_tap(Tap tap, const TapOptions& options) {
+  TapRequest request;
+  request.detail = options.detail;
+  if (!options.names.empty()) {
+    if (options.detail == TapDetail::as_run) {
+      fail(ErrorCode::invalid_argument,
+           "a tap for what runs as one sees no values; ask for names with every_value");
+    }
+    const std::vector<Value>& values = impl_->loaded().program().values;
+    request.values.assign(values.size(), false);
+    for (const std::string& name : options.names) {
+      const auto found = std::find_if(values.begin(), values.end(),
+                                      [&](const Value& value) { return value.name == name; });
+      if (found == values.end()) {
+        fail(ErrorCode::invalid_argument, "no value is named \"", name,
+             "\"; Model::program_text() lists the names");
+      }
+      request.values[static_cast<std::size_t>(found - values.begin())] = true;
+    }
+  }
   impl_->tap = std::move(tap);
-  impl_->tap_detail = detail;
-}
-
-StepResult Session::step(std::initializer_list<StepRequest> requests, const StepOptions& options) {
-  return step(std::span<const StepRequest>(requests.begin(), requests.size()), options);
-}
-
-StepResult Session::step(std::span<const StepRequest> requests, const StepOptions& options) {
-  const Executable::Impl& loaded = impl_->loaded();
-  const std::int64_t vocabulary = loaded.program->value(loaded.program->logits).columns;
-
-  // Everything that can be refused is refused before the first page is touched.
-  std::vector<Pending> pending;
-  StepResult result;
-  result.vocabulary_size = vocabulary;
-  std::int64_t total_rows = 0;
-  std::int64_t total_tokens = 0;
-  for (const StepRequest& request : requests) {
-    const Impl::Sequence& sequence = impl_->find(request.sequence);
-    for (const Pending& other : pending) {
-      if (other.request->sequence == request.sequence) {
-        fail(ErrorCode::invalid_argument, "sequence ", request.sequence.value,
-             " appears twice in one step");
-      }
-    }
-    if (request.tokens.empty()) {
-      fail(ErrorCode::invalid_argument, "the request of sequence ", request.sequence.value,
-           " has no tokens");
-    }
-    for (const TokenId id : request.tokens) {
-      if (id < 0 || id >= vocabulary) {
-        fail(ErrorCode::invalid_argument, "token id ", id, " is outside the vocabulary of ",
-             vocabulary);
-      }
-    }
-    const std::int64_t position = impl_->states.position(sequence.state);
-    const auto count = static_cast<std::int64_t>(request.tokens.size());
-    if (count > context() - position) {
-      fail(ErrorCode::invalid_argument, count, " tokens after ", position,
-           " do not fit the context of ", context(), " positions; load with a larger context");
-    }
-    result.first_row.push_back(total_rows);
-    pending.push_back({&request, impl_.get(), wanted_rows(request), 0, 0});
-    total_rows += static_cast<std::int64_t>(pending.back().rows.size());
-    total_tokens += count;
-  }
-  result.logits.reserve(static_cast<std::size_t>(total_rows * vocabulary));
-
-  std::int64_t done_tokens = 0;
-  const auto run = [&](const std::vector<Share>& shares) {
-    StepBuilder builder(*loaded.program);
-    for (const Share& share : shares) {
-      const Impl::Sequence& sequence = impl_->find(share.pending->request->sequence);
-      for (const auto& [group, copy] : impl_->states.reserve(sequence.state, share.count)) {
-        impl_->runner->states().copy_page(group, copy.from, copy.to);
-      }
-      builder.add(
-          share.pending->request->tokens.subspan(static_cast<std::size_t>(share.pending->done),
-                                                 static_cast<std::size_t>(share.count)),
-          impl_->states, sequence.state, share.outputs);
-    }
-    const std::span<const float> logits =
-        impl_->runner->step(builder.finish(), impl_->tap, impl_->tap_detail);
-    result.logits.insert(result.logits.end(), logits.begin(), logits.end());
-    for (const Share& share : shares) {
-      impl_->states.commit(impl_->find(share.pending->request->sequence).state, share.count);
-      share.pending->done += share.count;
-      share.pending->rows_done += share.outputs.size();
-      done_tokens += share.count;
-    }
-    if (options.progress) {
-      options.progress("prompt", static_cast<std::uint64_t>(done_tokens),
-                       static_cast<std::uint64_t>(total_tokens));
-    }
-  };
-
-  for (const Pending& request : pending) {
-    impl_->states.checkpoint(impl_->find(request.request->sequence).state);
-  }
-  try {
-    std::vector<Share> shares;
-    std::int64_t tokens = 0;
-    std::int64_t outputs = 0;
-    const auto flush = [&] {
-      if (shares.empty()) return;
-      if (options.stop.stop_requested()) fail(ErrorCode::cancelled, "the step was cancelled");
-      run(shares);
-      shares.clear();
-      tokens = outputs = 0;
-    };
-    for (Pending& request : pending) {
-      while (request.left() > 0) {
-        Share share = take_share(request, loaded.limits, tokens, outputs);
-        const bool whole = share.count == request.left();
-        if (share.count > 0) {
-          tokens += share.count;
-          outputs += static_cast<std::int64_t>(share.outputs.size());
-          shares.push_back(std::move(share));
-        }
-        if (whole) break;  // counted as done when its step has run
-        flush();
-      }
-    }
-    flush();
-    for (const Pending& request : pending) {
-      Impl::Sequence& sequence = impl_->find(request.request->sequence);
-      sequence.tokens.insert(sequence.tokens.end(), request.request->tokens.begin(),
-                             request.request->tokens.end());
-    }
-  } catch (...) {
-    for (const Pending& request : pending) {
-      Impl::Sequence& sequence = impl_->find(request.request->sequence);
-      impl_->states.restore(sequence.state);
-      sequence.tokens.resize(static_cast<std::size_t>(impl_->states.position(sequence.state)));
-    }
-    throw;
-  }
-  for (const Pending& request : pending) {
-    impl_->states.release(impl_->find(request.request->sequence).state);
-  }
-  return result;
+  request.tap = impl_->tap ? &impl_->tap : nullptr;
+  impl_->tap_request = std::move(request);
 }
 
 }  // namespace ingot

@@ -19,8 +19,8 @@ struct Session::Impl {
 
   explicit Impl(std::shared_ptr<const Executable> loaded);
 
-  const Executable::Impl& loaded() const { return *executable->impl_; }
-  /// Error invalid_argument for a sequence that is not open.
+  const Executable::Impl& loaded() const { return executable->internals(); }
+  /// Error invalid_argument for a sequence that is not open, or of another session.
   Sequence& find(SequenceId id);
   const Sequence& find(SequenceId id) const;
   /// Error invalid_argument when max_sequences are open.
@@ -29,12 +29,13 @@ struct Session::Impl {
   SequenceId add(Sequence sequence);
 
   std::shared_ptr<const Executable> executable;
+  std::uint32_t number;  ///< of this session in the process
   std::unique_ptr<internal::Runner> runner;
   internal::GroupedStates states;
   std::map<std::int32_t, Sequence> sequences;
   std::int32_t next_id = 0;
   Tap tap;
-  TapDetail tap_detail = TapDetail::every_value;
+  internal::TapRequest tap_request;  ///< what of it is asked of the device
 };
 
 }  // namespace ingot

@@ -1,7 +1,10 @@
 #include "src/session/step_builder.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
+
+#include "src/state/paged_states.hpp"
 
 namespace ingot::internal {
 namespace {
@@ -24,7 +27,7 @@ std::vector<float> angles(const RopeTable& table, std::span<const std::int64_t> 
 }  // namespace
 
 void StepBuilder::add(std::span<const std::int32_t> ids, const GroupedStates& states,
-                      std::int32_t number, std::span<const std::int32_t> outputs) {
+                      std::int32_t number) {
   const std::int64_t cached = states.position(number);
   StepSequence sequence;
   sequence.first_row = static_cast<std::int32_t>(input_.ids.size());
@@ -35,12 +38,14 @@ void StepBuilder::add(std::span<const std::int32_t> ids, const GroupedStates& st
       static_cast<std::int32_t>(pages_for(cached + static_cast<std::int64_t>(ids.size())));
   input_.sequences.push_back(sequence);
   for (std::int32_t g = 0; g < states.group_count(); ++g) {
-    // Every group holds the same positions, so all tables have as many entries.
+    // Every group holds the same positions, so all tables have as many entries; a recurrent state
+    // needs but the first of them.
     const auto pages = states.group(g).pages(number);
+    const auto count = std::min<std::ptrdiff_t>(sequence.page_count, std::ssize(pages));
     auto& table = page_tables_[static_cast<std::size_t>(g)];
-    table.insert(table.end(), pages.begin(), pages.begin() + sequence.page_count);
+    table.insert(table.end(), pages.begin(), pages.begin() + count);
+    table.insert(table.end(), static_cast<std::size_t>(sequence.page_count - count), kNoPage);
   }
-  for (const std::int32_t row : outputs) input_.output_rows.push_back(sequence.first_row + row);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     input_.ids.push_back(ids[i]);
     input_.positions.push_back(cached + static_cast<std::int64_t>(i));

@@ -23,14 +23,14 @@ std::uint64_t state_row_bytes(DType type, std::int64_t size) {
   return row_bytes(type, padded_size(type, size));
 }
 
-std::uint64_t state_position_bytes(const StateSpec& state, const StateTypes& types) {
+std::uint64_t state_position_bytes(const StateSpec& state, const CacheTypes& types) {
   std::uint64_t row = state_row_bytes(types.key, state.key_size);
   if (!state.values_in_keys) row += state_row_bytes(types.value, state.value_size);
   return static_cast<std::uint64_t>(state.kv_head_count) * row;
 }
 
 std::uint64_t state_page_bytes(std::span<const StateSpec> states, std::int32_t group,
-                               const StateTypes& types) {
+                               const CacheTypes& types) {
   std::uint64_t bytes = 0;
   for (const StateSpec& s : states) {
     if (s.group != group) continue;
@@ -39,7 +39,15 @@ std::uint64_t state_page_bytes(std::span<const StateSpec> states, std::int32_t g
   return bytes;
 }
 
-void require_state_types(const StateTypes& types) {
+std::vector<std::uint64_t> state_page_bytes(const Program& program, const CacheTypes& types) {
+  std::vector<std::uint64_t> bytes;
+  for (std::int32_t g = 0; g < std::ssize(program.state_groups); ++g) {
+    bytes.push_back(state_page_bytes(program.states, g, types));
+  }
+  return bytes;
+}
+
+Support host_pool_supports(const StateSpec& state, const CacheTypes& types) {
   for (const DType type : {types.key, types.value}) {
     switch (type) {
       case DType::F32:
@@ -48,25 +56,29 @@ void require_state_types(const StateTypes& types) {
       case DType::Q8_0:
       case DType::Q4_0: break;
       default:
-        fail(ErrorCode::unsupported, "a cache of type ", to_string(type),
-             " is not supported; use f32, f16, bf16, q8_0 or q4_0");
+        return Unsupported{detail::concat("a cache of type ", to_string(type),
+                                          " is not supported; use f32, f16, bf16, q8_0 or q4_0")};
     }
   }
+  for (const auto& [type, size] :
+       {std::pair(types.key, state.key_size),
+        std::pair(state.values_in_keys ? types.key : types.value, state.value_size)}) {
+    if (size <= 0 || padded_size(type, size) > kLongestStateRow) {
+      return Unsupported{detail::concat(state.name, " has a head of ", size, " elements; at most ",
+                                        kLongestStateRow, " are supported")};
+    }
+  }
+  return Supported{};
 }
 
-HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
+HostPool::HostPool(std::span<const StateSpec> states, const CacheTypes& types,
                    std::span<const std::int64_t> page_counts)
     : page_counts_(page_counts.begin(), page_counts.end()) {
-  require_state_types(types);
   const auto group_count = static_cast<std::int32_t>(page_counts.size());
   for (std::int32_t g = 0; g < group_count; ++g) {
     page_bytes_.push_back(state_page_bytes(states, g, types));
   }
   const auto describe = [&](DType type, std::int64_t size, const StateSpec& spec) {
-    if (size <= 0 || padded_size(type, size) > kLongestStateRow) {
-      fail(ErrorCode::unsupported, spec.name, ": a head of ", size, " elements; at most ",
-           kLongestStateRow, " are supported");
-    }
     StateRows rows;
     rows.type = type;
     rows.size = size;
@@ -75,6 +87,10 @@ HostPool::HostPool(std::span<const StateSpec> states, const StateTypes& types,
     return rows;
   };
   for (const StateSpec& spec : states) {
+    const Support support = host_pool_supports(spec, types);
+    if (const auto* refused = std::get_if<Unsupported>(&support)) {
+      fail(ErrorCode::unsupported, refused->reason);
+    }
     if (spec.group < 0 || spec.group >= group_count) {
       fail(ErrorCode::internal, spec.name, " is in state group ", spec.group, ", of which ",
            group_count, " were given pages");

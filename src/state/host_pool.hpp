@@ -8,9 +8,11 @@
 #include <vector>
 
 #include "ingot/device.hpp"
-#include "src/program/operands.hpp"
+#include "src/program/program.hpp"
 #include "src/program/step.hpp"
+#include "src/program/support.hpp"
 #include "src/state/lazy_memory.hpp"
+#include "src/state/page_layout.hpp"
 #include "src/state/state_pool.hpp"
 
 namespace ingot::internal {
@@ -22,14 +24,17 @@ inline constexpr std::int64_t kLongestStateRow = 4096;
 std::uint64_t state_row_bytes(DType type, std::int64_t size);
 
 /// Bytes of one position in one state, over its KV heads.
-std::uint64_t state_position_bytes(const StateSpec& state, const StateTypes& types);
+std::uint64_t state_position_bytes(const StateSpec& state, const CacheTypes& types);
 
 /// Bytes of one page over all states of a group.
 std::uint64_t state_page_bytes(std::span<const StateSpec> states, std::int32_t group,
-                               const StateTypes& types);
+                               const CacheTypes& types);
+/// Of each group of a program.
+std::vector<std::uint64_t> state_page_bytes(const Program& program, const CacheTypes& types);
 
-/// Error unsupported unless both types are among f32, f16, bf16, q8_0, q4_0.
-void require_state_types(const StateTypes& types);
+/// Whether a HostPool can keep the state: both types among f32, f16, bf16, q8_0, q4_0, and rows no
+/// longer than kLongestStateRow.
+Support host_pool_supports(const StateSpec& state, const CacheTypes& types);
 
 /// Rounds a row to the cache type: padded to whole blocks; values bound for an f16 saturate at
 /// +-65504. q8_0 and q4_0 are stored rotated (row_rotation.hpp), the codes of least squared error
@@ -65,7 +70,7 @@ class HostPool final : public StatePool {
  public:
   /// `page_counts`: pages of each group. Error out_of_memory when the system refuses the address
   /// space.
-  HostPool(std::span<const StateSpec> states, const StateTypes& types,
+  HostPool(std::span<const StateSpec> states, const CacheTypes& types,
            std::span<const std::int64_t> page_counts);
   HostPool(const HostPool&) = delete;
   HostPool& operator=(const HostPool&) = delete;

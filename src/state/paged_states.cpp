@@ -16,6 +16,7 @@ std::int64_t most_pages(const StateGroup& group, std::int64_t context, std::int6
 
 PagedStates::PagedStates(std::int64_t page_count, std::int64_t window) : window_(window) {
   owners_.assign(static_cast<std::size_t>(page_count), 0);
+  leaving_.assign(static_cast<std::size_t>(page_count), {});
   for (std::int64_t page = page_count; page-- > 0;)
     free_.push_back(static_cast<std::int32_t>(page));
 }
@@ -25,7 +26,8 @@ std::int32_t PagedStates::open() {
       std::find_if(sequences_.begin(), sequences_.end(), [](const Sequence& s) { return !s.open; });
   const auto index = static_cast<std::int32_t>(unused - sequences_.begin());
   if (unused == sequences_.end()) sequences_.emplace_back();
-  at(index) = {true, 0, -1, {}};
+  at(index) = {};
+  at(index).open = true;
   return index;
 }
 
@@ -42,6 +44,7 @@ std::int32_t PagedStates::open_at(std::int64_t position) {
 }
 
 void PagedStates::close(std::int32_t sequence) {
+  cancel(sequence);
   keep_pages(at(sequence), 0);
   at(sequence) = {};
 }
@@ -78,13 +81,13 @@ std::int64_t PagedStates::first_kept_page(std::int64_t position) const {
   return first_visible_page(std::max<std::int64_t>(0, position - kRollbackTokens));
 }
 
-// Gives back the pages that neither later rows nor the checkpoint need.
+// Gives back the pages that neither later rows nor undo need.
 void PagedStates::drop_unseen(Sequence& sequence) {
   const std::int64_t end = std::min(first_kept_page(sequence.position),
                                     static_cast<std::int64_t>(sequence.pages.size()));
-  const bool pinned = sequence.checkpoint >= 0;
-  const std::int64_t pin_begin = pinned ? first_kept_page(sequence.checkpoint) : 0;
-  const std::int64_t pin_end = pinned ? pages_for(sequence.checkpoint) : 0;
+  const bool pinned = sequence.began >= 0;
+  const std::int64_t pin_begin = pinned ? first_kept_page(sequence.began) : 0;
+  const std::int64_t pin_end = pinned ? pages_for(sequence.began) : 0;
   for (std::int64_t i = 0; i < end; ++i) {
     if (i >= pin_begin && i < pin_end) continue;
     std::int32_t& page = sequence.pages[static_cast<std::size_t>(i)];
@@ -96,38 +99,88 @@ void PagedStates::drop_unseen(Sequence& sequence) {
 void PagedStates::refuse(std::int64_t needed) const {
   fail(ErrorCode::out_of_memory, "the cache is full: ", needed, " more pages of ", kPageTokens,
        " positions are needed, ", free_pages(), " of ", owners_.size(),
-       " are free; close or rewind a sequence, or load with a larger context");
+       " are free; close or rewind a sequence, or load with a larger context or more cache "
+       "positions");
+}
+
+// Whether the sequence may not write to a page that it holds. The last owner writes in place, also
+// when the others only leave with their reservations: should these be cancelled, what they see of
+// the page must still be there.
+bool PagedStates::must_copy(const Sequence& sequence, std::int32_t page) const {
+  const auto index = static_cast<std::size_t>(page);
+  if (owners_[index] - leaving_[index].count > 1) return true;
+  return leaving_[index].count > 0 && leaving_[index].position > sequence.position;
+}
+
+// Entries that a reservation of `rows` writes to and that are shared. Only the last, partly filled
+// page can be both held and written to.
+std::vector<std::int64_t> PagedStates::shared_pages(const Sequence& sequence,
+                                                    std::int64_t rows) const {
+  std::vector<std::int64_t> shared;
+  const auto held = static_cast<std::int64_t>(sequence.pages.size());
+  for (std::int64_t i = sequence.position / kPageTokens; rows > 0 && i < held; ++i) {
+    if (must_copy(sequence, sequence.pages[static_cast<std::size_t>(i)])) shared.push_back(i);
+  }
+  return shared;
+}
+
+std::int64_t PagedStates::pages_needed(std::int32_t sequence, std::int64_t rows) const {
+  const Sequence& s = at(sequence);
+  const std::int64_t more =
+      pages_for(s.position + rows) - static_cast<std::int64_t>(s.pages.size());
+  return std::max<std::int64_t>(0, more) + std::ssize(shared_pages(s, rows));
 }
 
 std::vector<PageCopy> PagedStates::reserve(std::int32_t sequence, std::int64_t rows) {
+  cancel(sequence);
   Sequence& s = at(sequence);
   drop_unseen(s);
-  const std::int64_t wanted = pages_for(s.position + rows);
-  const auto held = static_cast<std::int64_t>(s.pages.size());
-  // Only the last, partly filled page can be both held and written to.
-  const std::int64_t first_written = s.position / kPageTokens;
-  std::vector<std::int64_t> shared;
-  for (std::int64_t i = first_written; rows > 0 && i < held; ++i) {
-    const std::int32_t page = s.pages[static_cast<std::size_t>(i)];
-    if (owners_[static_cast<std::size_t>(page)] > 1) shared.push_back(i);
-  }
-  const std::int64_t needed =
-      std::max<std::int64_t>(0, wanted - held) + static_cast<std::int64_t>(shared.size());
+  const std::int64_t needed = pages_needed(sequence, rows);
   if (needed > free_pages()) refuse(needed);
+  s.held = std::ssize(s.pages);
   std::vector<PageCopy> copies;
-  for (const std::int64_t i : shared) {
+  for (const std::int64_t i : shared_pages(s, rows)) {
     std::int32_t& page = s.pages[static_cast<std::size_t>(i)];
     const std::int32_t own = take_page();
     copies.push_back({page, own});
-    drop_page(page);
+    s.replaced.push_back({i, page});
+    Leaving& leaving = leaving_[static_cast<std::size_t>(page)];
+    ++leaving.count;
+    leaving.position = std::max(leaving.position, s.position);
     page = own;
   }
-  while (static_cast<std::int64_t>(s.pages.size()) < wanted) s.pages.push_back(take_page());
+  const std::int64_t wanted = pages_for(s.position + rows);
+  while (std::ssize(s.pages) < wanted) s.pages.push_back(take_page());
   return copies;
 }
 
+// The reservation is over: nobody leaves its shared pages any more.
+void PagedStates::end_reservation(Sequence& sequence) {
+  for (const Replaced& replaced : sequence.replaced) {
+    Leaving& leaving = leaving_[static_cast<std::size_t>(replaced.shared)];
+    if (--leaving.count == 0) leaving.position = 0;
+  }
+  sequence.replaced.clear();
+  sequence.held = -1;
+}
+
 void PagedStates::commit(std::int32_t sequence, std::int64_t rows) {
-  at(sequence).position += rows;
+  Sequence& s = at(sequence);
+  s.position += rows;
+  for (const Replaced& replaced : s.replaced) drop_page(replaced.shared);
+  end_reservation(s);
+}
+
+void PagedStates::cancel(std::int32_t sequence) {
+  Sequence& s = at(sequence);
+  if (s.held < 0) return;
+  keep_pages(s, s.held);
+  for (const Replaced& replaced : s.replaced) {
+    std::int32_t& page = s.pages[static_cast<std::size_t>(replaced.index)];
+    drop_page(page);
+    page = replaced.shared;
+  }
+  end_reservation(s);
 }
 
 std::int32_t PagedStates::fork(std::int32_t sequence) {
@@ -160,20 +213,25 @@ std::int64_t PagedStates::rewind(std::int32_t sequence, std::int64_t to) {
   return s.position;
 }
 
-void PagedStates::checkpoint(std::int32_t sequence) {
-  at(sequence).checkpoint = at(sequence).position;
+void PagedStates::begin(std::int32_t sequence) {
+  at(sequence).began = at(sequence).position;
 }
 
-void PagedStates::release(std::int32_t sequence) {
-  at(sequence).checkpoint = -1;
+void PagedStates::end(std::int32_t sequence) {
+  at(sequence).began = -1;
   drop_unseen(at(sequence));
 }
 
-void PagedStates::restore(std::int32_t sequence) {
+void PagedStates::undo(std::int32_t sequence) {
+  cancel(sequence);
   Sequence& s = at(sequence);
-  s.position = s.checkpoint;
-  s.checkpoint = -1;
+  s.position = s.began;
+  s.began = -1;
   keep_pages(s, pages_for(s.position));
+}
+
+Range PagedStates::visible_pages(std::int64_t position) const {
+  return {first_visible_page(position), pages_for(position)};
 }
 
 std::span<const std::int32_t> PagedStates::pages(std::int32_t sequence) const {

@@ -53,9 +53,9 @@ TEST_P(ArchitectureTest, SequencesOfOneBatchDoNotSeeEachOther) {
   const SequenceId other = session.open();
   const std::vector<TokenId> reversed(tokens.rbegin(), tokens.rend());
   const StepResult result = session.step(
-      {{other, std::span(reversed).first(31), Logits::all}, {golden, tokens, Logits::all}});
-  ASSERT_EQ(result.first_row[1], 31);
-  expect_golden({result.row(31).data(), result.row(31).data() + tokens.size() * kVocabulary},
+      {{other, std::span(reversed).first(31), Outputs::all()}, {golden, tokens, Outputs::all()}});
+  ASSERT_EQ(result.first_row(1), 31);
+  expect_golden({result.logits(31).data(), result.logits(31).data() + tokens.size() * kVocabulary},
                 bound());
 }
 
@@ -65,14 +65,15 @@ TEST_P(ArchitectureTest, RowsWithoutLogitsCountAllTheSame) {
   const auto tokens = test::golden_tokens();
   const auto golden = test::golden_logits(std::get<0>(GetParam()));
   const SequenceId sequence = session.open();
-  EXPECT_EQ(session.step({{sequence, std::span(tokens).first(20), Logits::none}}).rows(), 0);
+  EXPECT_EQ(session.step({{sequence, std::span(tokens).first(20), Outputs::none()}}).row_count(),
+            0);
   const StepResult result =
-      session.step({{sequence, std::span(tokens).subspan(20), Logits::none, {0, 9, 27}}});
-  ASSERT_EQ(result.rows(), 3);
+      session.step({{sequence, std::span(tokens).subspan(20), test::rows_of({0, 9, 27})}});
+  ASSERT_EQ(result.row_count(), 3);
   std::int64_t i = 0;
   for (const std::size_t row : {20, 29, 47}) {
     const auto expected = std::span(golden).subspan(row * kVocabulary, kVocabulary);
-    EXPECT_LE(relative_error(result.row(i++), expected, kVocabulary).whole, bound());
+    EXPECT_LE(relative_error(result.logits(i++), expected, kVocabulary).whole, bound());
   }
 }
 

@@ -80,10 +80,10 @@ TEST(Perplexity, CountsAsItsDefinitionSays) {
   for (std::size_t w = 0; w < 3; ++w) {
     const auto window = std::span(ids).subspan(w * kWindow, kWindow);
     const SequenceId sequence = session.open();
-    const StepResult result = session.step({{sequence, window, Logits::all}});
+    const StepResult result = session.step({{sequence, window, Outputs::all()}});
     for (std::size_t i = 16; i < 32; ++i) {
       const double score =
-          -log_probabilities(result.row(static_cast<std::int64_t>(i)), window[i + 1])
+          -log_probabilities(result.logits(static_cast<std::int64_t>(i)), window[i + 1])
                .chosen.log_probability;
       sum += score;
       squares += score * score;

@@ -94,7 +94,7 @@ TEST_P(PlanTest, SenselessOptionsAreRefused) {
     EXPECT_THROW(plan_memory(*model, options), Error);
   };
   refused([](LoadOptions& o) { o.max_sequences = 0; });
-  refused([](LoadOptions& o) { o.step_tokens = 0; });
+  refused([](LoadOptions& o) { o.max_step_tokens = 0; });
   refused([](LoadOptions& o) { o.run.context = -1; });
   refused([](LoadOptions& o) { o.cache.key = DType::Q4_K; });
   refused([](LoadOptions& o) { o.device = "abacus"; });

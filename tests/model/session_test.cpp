@@ -16,11 +16,11 @@ class SessionTest : public ::testing::TestWithParam<std::string> {
  protected:
   std::shared_ptr<const Executable> load(std::int64_t max_sequences = 3, DType cache = DType::F16,
                                          std::int64_t context = 256,
-                                         std::int64_t step_tokens = 512) {
+                                         std::int64_t max_step_tokens = 512) {
     LoadOptions options = test::options_for(GetParam(), cache);
     options.max_sequences = max_sequences;
     options.run.context = context;
-    options.step_tokens = step_tokens;
+    options.max_step_tokens = max_step_tokens;
     return Executable::load(test::small_model("llama"), options);
   }
   // Longer than a page, so that sharing, copying and rewinding cross a border.
@@ -32,7 +32,7 @@ class SessionTest : public ::testing::TestWithParam<std::string> {
   }
   static std::vector<float> last_logits(Session& session, SequenceId sequence,
                                         std::span<const TokenId> tokens) {
-    return session.step({{sequence, tokens}}).logits;
+    return test::values_of(session.step({{sequence, tokens}}));
   }
 };
 
@@ -93,19 +93,21 @@ TEST_P(SessionTest, LogitsOfChosenRowsAreThoseOfAllRows) {
   const auto all = all_logits(session, session.open(), tokens);
   const SequenceId a = session.open();
   const SequenceId b = session.open();
-  const StepResult some = session.step(
-      {{a, tokens, Logits::none, {0, 5, 47}}, {b, std::span(tokens).first(9), Logits::last}});
-  ASSERT_EQ(some.rows(), 4);
-  EXPECT_EQ(some.first_row, (std::vector<std::int64_t>{0, 3}));
+  const StepResult some =
+      session.step({{a, tokens, test::rows_of({0, 5, 47})}, {b, std::span(tokens).first(9)}});
+  ASSERT_EQ(some.row_count(), 4);
+  EXPECT_EQ(some.first_row(0), 0);
+  EXPECT_EQ(some.first_row(1), 3);
+  EXPECT_EQ(some.first_row(2), 4);
   // Other rows in the step may change the order of sums by a little, not more.
   const std::size_t rows[] = {0, 5, 47, 8};
   for (std::size_t i = 0; i < 4; ++i) {
     const auto expected = std::span(all).subspan(rows[i] * 512, 512);
-    EXPECT_LE(test::relative_error(some.row(static_cast<std::int64_t>(i)), expected, 512).whole,
+    EXPECT_LE(test::relative_error(some.logits(static_cast<std::int64_t>(i)), expected, 512).whole,
               1e-4);
   }
   session.rewind(a, 0);
-  EXPECT_EQ(session.step({{a, tokens, Logits::none}}).rows(), 0);
+  EXPECT_EQ(session.step({{a, tokens, Outputs::none()}}).row_count(), 0);
 }
 
 TEST_P(SessionTest, AStepLongerThanTheDeviceTakesIsSplitUnseen) {
@@ -117,10 +119,8 @@ TEST_P(SessionTest, AStepLongerThanTheDeviceTakesIsSplitUnseen) {
   for (Session* session : {&whole, &split}) {
     const SequenceId a = session->open();
     const SequenceId b = session->open();
-    results[index++] =
-        session
-            ->step({{a, tokens, Logits::all}, {b, std::span(tokens).subspan(3, 21), Logits::all}})
-            .logits;
+    results[index++] = test::values_of(session->step(
+        {{a, tokens, Outputs::all()}, {b, std::span(tokens).subspan(3, 21), Outputs::all()}}));
   }
   ASSERT_EQ(results[0].size(), 151U * 512U);
   EXPECT_LE(test::relative_error(results[1], results[0], 512).worst_row, 1e-4);
@@ -201,10 +201,10 @@ TEST_P(SessionTest, WrongRequestsAreRefusedAndChangeNothing) {
   expect_error(invalid, "twice", [&] { session.step({{sequence, few}, {sequence, few}}); });
   expect_error(invalid, "context of 64", [&] { session.step({{sequence, tokens}}); });
   expect_error(invalid, "rows must ascend", [&] {
-    session.step({{sequence, few, Logits::none, {2, 2}}});
+    session.step({{sequence, few, test::rows_of({2, 2})}});
   });
   expect_error(invalid, "rows must ascend", [&] {
-    session.step({{sequence, few, Logits::none, {4}}});
+    session.step({{sequence, few, test::rows_of({4})}});
   });
   expect_error(invalid, "cannot rewind", [&] { session.rewind(sequence, -1); });
   unchanged();
@@ -215,26 +215,26 @@ TEST_P(SessionTest, WrongRequestsAreRefusedAndChangeNothing) {
   expect_error(invalid, "not open", [&] { session.position(sequence); });
 }
 
-TEST_P(SessionTest, ACancelledStepLeavesTheSequenceWhereItWas) {
+// The parts that were finished stay, so that a long prompt is not computed twice.
+TEST_P(SessionTest, ACancelledStepKeepsWhatItFinished) {
   Session session(load(2, DType::F16, 256, 8));
   const auto tokens = golden_tokens();
   const SequenceId sequence = session.open();
   const auto expected = last_logits(session, sequence, tokens);
   session.rewind(sequence, 0);
   session.step({{sequence, std::span(tokens).first(5)}});
-  std::stop_source source;
   StepOptions options;
-  options.stop = source.get_token();
+  options.cancel = Cancel();
   options.progress = [&](std::string_view, std::uint64_t done, std::uint64_t total) {
-    EXPECT_EQ(total, tokens.size());
-    if (done >= 16) source.request_stop();
+    EXPECT_EQ(total, tokens.size() - 5);
+    if (done >= 16) options.cancel.request();
   };
   expect_error(ErrorCode::cancelled, "cancelled", [&] {
-    session.step({{sequence, tokens}}, options);
+    session.step({{sequence, std::span(tokens).subspan(5)}}, options);
   });
-  EXPECT_EQ(session.position(sequence), 5);
-  EXPECT_EQ(session.tokens(sequence).size(), 5U);
-  const auto rest = last_logits(session, sequence, std::span(tokens).subspan(5));
+  EXPECT_EQ(session.position(sequence), 5 + 16);
+  ASSERT_EQ(session.tokens(sequence).size(), 5U + 16U);
+  const auto rest = last_logits(session, sequence, std::span(tokens).subspan(5 + 16));
   EXPECT_LE(test::relative_error(rest, expected, 512).whole, 1e-4);
 }
 
@@ -248,7 +248,7 @@ TEST_P(SessionTest, AThrowingTapEndsTheStepCleanly) {
   expect_error(ErrorCode::cancelled, "blk.1.ffn_out", [&] { session.step({{sequence, tokens}}); });
   EXPECT_EQ(session.position(sequence), 0);
   session.set_tap({});
-  EXPECT_EQ(session.step({{sequence, tokens}}).rows(), 1);
+  EXPECT_EQ(session.step({{sequence, tokens}}).row_count(), 1);
 }
 
 TEST_P(SessionTest, TapsSeeEveryValueOnceAndTheirChangesCount) {

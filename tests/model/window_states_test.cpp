@@ -14,11 +14,11 @@ using test::relative_error;
 
 class WindowStatesTest : public ::testing::TestWithParam<std::string> {
  protected:
-  std::shared_ptr<const Executable> load(std::int64_t step_tokens = 64,
+  std::shared_ptr<const Executable> load(std::int64_t max_step_tokens = 64,
                                          const std::string& model = "gemma3",
                                          std::int64_t max_sequences = 2) {
     LoadOptions options = test::options_for(GetParam());
-    options.step_tokens = step_tokens;
+    options.max_step_tokens = max_step_tokens;
     options.max_sequences = max_sequences;
     return Executable::load(test::small_model(model), options);
   }
@@ -28,8 +28,8 @@ class WindowStatesTest : public ::testing::TestWithParam<std::string> {
   }
   static std::vector<float> last_rows(Session& session, SequenceId sequence,
                                       std::span<const TokenId> tokens, std::size_t count) {
-    session.step({{sequence, tokens.first(tokens.size() - count), Logits::none}});
-    return session.step({{sequence, tokens.last(count), Logits::all}}).logits;
+    session.step({{sequence, tokens.first(tokens.size() - count), Outputs::none()}});
+    return test::values_of(session.step({{sequence, tokens.last(count), Outputs::all()}}));
   }
 };
 
@@ -48,7 +48,7 @@ TEST_P(WindowStatesTest, ThePlanCountsWindowsAndNotTheContext) {
   const auto plan = [&](const std::string& model, std::int64_t context, std::int64_t step) {
     LoadOptions options = test::options_for(GetParam());
     options.run.context = context;
-    options.step_tokens = step;
+    options.max_step_tokens = step;
     return plan_memory(*test::small_model(model), options);
   };
   // One full layer of seven; 2 KV heads of 16 f32 columns, keys and values.
@@ -71,37 +71,39 @@ TEST_P(WindowStatesTest, AForkSharesAndThenGoesItsOwnWay) {
   const auto executable = load();
   Session session(executable);
   const SequenceId first = session.open();
-  session.step({{first, std::span(tokens).first(150), Logits::none}});
+  session.step({{first, std::span(tokens).first(150), Outputs::none()}});
   const SequenceId second = session.fork(first);
   // Both go on for more than a window and a page, in one batch, with different texts.
   const std::vector<TokenId> other(tokens.rbegin(), tokens.rbegin() + 120);
-  const StepResult both = session.step(
-      {{first, std::span(tokens).subspan(150, 120), Logits::last}, {second, other, Logits::last}});
+  const StepResult both =
+      session.step({{first, std::span(tokens).subspan(150, 120)}, {second, other}});
   Session alone(executable);
   const SequenceId a = alone.open();
-  const auto expected_first = alone.step({{a, std::span(tokens).first(270)}}).logits;
+  const auto expected_first = test::values_of(alone.step({{a, std::span(tokens).first(270)}}));
   alone.rewind(a, 0);
-  alone.step({{a, std::span(tokens).first(150), Logits::none}});
-  const auto expected_second = alone.step({{a, other}}).logits;
-  EXPECT_LE(relative_error(both.row(0), expected_first, 512).whole, 1e-5);
-  EXPECT_LE(relative_error(both.row(1), expected_second, 512).whole, 1e-5);
+  alone.step({{a, std::span(tokens).first(150), Outputs::none()}});
+  const auto expected_second = test::values_of(alone.step({{a, other}}));
+  EXPECT_LE(relative_error(both.logits(0), expected_first, 512).whole, 1e-5);
+  EXPECT_LE(relative_error(both.logits(1), expected_second, 512).whole, 1e-5);
 }
 
 TEST_P(WindowStatesTest, RewindReturnsWhatItCouldRestore) {
   const auto tokens = long_tokens();
   Session session(load());
   const SequenceId sequence = session.open();
-  session.step({{sequence, std::span(tokens).first(300), Logits::none}});
-  const auto expected = session.step({{sequence, std::span(tokens).subspan(300, 20)}}).logits;
+  session.step({{sequence, std::span(tokens).first(300), Outputs::none()}});
+  const auto expected =
+      test::values_of(session.step({{sequence, std::span(tokens).subspan(300, 20)}}));
   EXPECT_EQ(session.rewind(sequence, 300), 300) << "within the reserve";
   EXPECT_EQ(session.tokens(sequence).size(), 300U);
-  const auto again = session.step({{sequence, std::span(tokens).subspan(300, 20)}}).logits;
+  const auto again =
+      test::values_of(session.step({{sequence, std::span(tokens).subspan(300, 20)}}));
   EXPECT_LE(relative_error(again, expected, 512).whole, 1e-5);
 
   EXPECT_EQ(session.rewind(sequence, 100), 0) << "the windows have left position 100";
   EXPECT_EQ(session.position(sequence), 0);
   EXPECT_TRUE(session.tokens(sequence).empty());
-  const auto anew = session.step({{sequence, std::span(tokens).first(320)}}).logits;
+  const auto anew = test::values_of(session.step({{sequence, std::span(tokens).first(320)}}));
   EXPECT_LE(relative_error(anew, expected, 512).whole, 1e-5);
 }
 
@@ -113,13 +115,15 @@ TEST_P(WindowStatesTest, ASavedSequenceGoesOnAsTheOneItWas) {
     const auto executable = load(64, model);
     Session session(executable);
     const SequenceId sequence = session.open();
-    session.step({{sequence, std::span(tokens).first(count), Logits::none}});
+    session.step({{sequence, std::span(tokens).first(count), Outputs::none()}});
     session.save(sequence, folder / "sequence.ingot");
-    const auto expected = session.step({{sequence, std::span(tokens).subspan(count, 30)}}).logits;
+    const auto expected =
+        test::values_of(session.step({{sequence, std::span(tokens).subspan(count, 30)}}));
     Session later(executable);
     const SequenceId restored = later.restore(folder / "sequence.ingot");
     EXPECT_EQ(later.position(restored), static_cast<std::int64_t>(count));
-    EXPECT_EQ(later.step({{restored, std::span(tokens).subspan(count, 30)}}).logits, expected);
+    EXPECT_EQ(test::values_of(later.step({{restored, std::span(tokens).subspan(count, 30)}})),
+              expected);
     EXPECT_EQ(later.rewind(restored, static_cast<std::int64_t>(count)),
               static_cast<std::int64_t>(count));
   }
@@ -130,17 +134,17 @@ TEST_P(WindowStatesTest, AFailedRequestLeavesTheSequenceWhereItWas) {
   const auto tokens = long_tokens();
   Session session(load(16));
   const SequenceId sequence = session.open();
-  session.step({{sequence, std::span(tokens).first(70), Logits::none}});
+  session.step({{sequence, std::span(tokens).first(70), Outputs::none()}});
   int steps = 0;
   session.set_tap([&](const TapEvent& event) {
     if (event.name == "logits" && ++steps == 18) fail(ErrorCode::cancelled, "enough");
   });
-  EXPECT_THROW(session.step({{sequence, std::span(tokens).subspan(70, 300), Logits::last}}), Error);
+  EXPECT_THROW(session.step({{sequence, std::span(tokens).subspan(70, 300)}}), Error);
   session.set_tap({});
   EXPECT_EQ(session.position(sequence), 70);
-  const auto rest = session.step({{sequence, std::span(tokens).subspan(70, 30)}}).logits;
+  const auto rest = test::values_of(session.step({{sequence, std::span(tokens).subspan(70, 30)}}));
   Session other(load(16));
-  const auto expected = other.step({{other.open(), std::span(tokens).first(100)}}).logits;
+  const auto expected = test::values_of(other.step({{other.open(), std::span(tokens).first(100)}}));
   EXPECT_LE(relative_error(rest, expected, 512).whole, 1e-5);
 }
 
@@ -153,8 +157,8 @@ TEST_P(WindowStatesTest, ThePlannedSequencesAllFit) {
   for (std::int64_t done = 0; done < 396; done += 99) {
     std::vector<StepRequest> requests;
     for (const SequenceId sequence : sequences) {
-      requests.push_back(
-          {sequence, std::span(tokens).subspan(static_cast<std::size_t>(done), 99), Logits::none});
+      requests.push_back({sequence, std::span(tokens).subspan(static_cast<std::size_t>(done), 99),
+                          Outputs::none()});
     }
     session.step(requests);
   }

@@ -68,6 +68,18 @@ inline LoadOptions options_for(const std::string& device, DType cache = DType::F
   return options;
 }
 
+/// The logits of exactly these tokens of a request.
+inline Outputs rows_of(std::initializer_list<std::int32_t> rows) {
+  std::vector<RowOutput> outputs;
+  for (const std::int32_t row : rows) outputs.push_back({row, Want::logits, 0});
+  return Outputs::rows(std::move(outputs));
+}
+
+/// All logits of a step, kept.
+inline std::vector<float> values_of(const StepResult& result) {
+  return {result.values().begin(), result.values().end()};
+}
+
 /// Logits of every token of a sequence that is fed `chunk` tokens at a time (0: all at once).
 inline std::vector<float> all_logits(Session& session, SequenceId sequence,
                                      std::span<const TokenId> tokens, std::size_t chunk = 0) {
@@ -75,8 +87,8 @@ inline std::vector<float> all_logits(Session& session, SequenceId sequence,
   std::vector<float> logits;
   for (std::size_t i = 0; i < tokens.size(); i += chunk) {
     const auto part = tokens.subspan(i, std::min(chunk, tokens.size() - i));
-    const StepResult result = session.step({{sequence, part, Logits::all}});
-    logits.insert(logits.end(), result.logits.begin(), result.logits.end());
+    const StepResult result = session.step({{sequence, part, Outputs::all()}});
+    logits.insert(logits.end(), result.values().begin(), result.values().end());
   }
   return logits;
 }

@@ -9,6 +9,7 @@
 #include "ingot/dtype.hpp"
 #include "ingot/gguf_writer.hpp"
 #include "src/device/registry.hpp"
+#include "src/device/run_step.hpp"
 
 namespace ingot::test {
 
@@ -254,23 +255,24 @@ StepInput OpCase::last_step() const {
 
 OpCase::Ran OpCase::run_steps(const Device& device, const Built& built, const Tap& tap,
                               TapDetail detail) const {
-  require_support(device, *built.program);
   const StepInput input = last_step();
   StepLimits limits;
   limits.tokens = input.rows(Rows::tokens);
   for (const CaseSequence& s : sequences_) limits.tokens = std::max(limits.tokens, s.cached);
   limits.outputs = std::max<std::int64_t>(1, input.rows(Rows::outputs));
+  limits.heads = limits.outputs;
   limits.sequences = static_cast<std::int64_t>(sequences_.size());
+  limits.positions = program_.context;
   CompileOptions options;
   options.threads = threads;
   options.host_executor = host_executor;
-  const auto compiled = device.compile(built.program, built.weights, options);
+  const auto compiled = compile(device, built.program, built.weights, options);
   auto runner = compiled->new_runner(
       limits, types, std::vector<std::int64_t>{std::max<std::int64_t>(1, page_count())});
   for (std::size_t s = 0; s < sequences_.size(); ++s) {
-    if (sequences_[s].cached > 0) runner->step(prefill(s), {});
+    if (sequences_[s].cached > 0) run_step(*runner, prefill(s));
   }
-  const std::span<const float> result = runner->step(input, tap, detail);
+  const std::span<const float> result = run_step(*runner, input, tap, detail);
   return {std::move(runner), result};
 }
 
@@ -294,7 +296,8 @@ OpCase::Fused OpCase::run_fused(const Device& device, const Instruction& instruc
       device, built, [&](const TapEvent&) { ++fused.parts; }, TapDetail::as_run);
   fused.data.assign(ran.result.begin(), ran.result.end());
   auto parts = std::ssize(built.program->instructions);
-  for (const Range& group : device.fused(*built.program)) parts -= group.size() - 1;
+  const auto lowered = device.lower(built.program, all_instructions(*built.program), {});
+  for (const Range& group : lowered->fused()) parts -= group.size() - 1;
   EXPECT_EQ(fused.parts, parts) << device.info().name << " runs other groups than it says";
   return fused;
 }

@@ -91,7 +91,7 @@ class OpCase {
 
   // ---- how it is run
 
-  StateTypes types{DType::F32, DType::F32};
+  CacheTypes types{DType::F32, DType::F32};
   int threads = 0;                        ///< as CompileOptions::threads
   HostExecutor* host_executor = nullptr;  ///< as CompileOptions::host_executor
   std::vector<std::int32_t> output_rows;  ///< rows of the step that want logits; may be empty

@@ -11,6 +11,7 @@
 #include "cpu/dispatch/dispatch.hpp"
 #include "cpu/runner.hpp"
 #include "ingot/gguf_writer.hpp"
+#include "src/device/run_step.hpp"
 #include "tests/support/environment.hpp"
 
 namespace ingot::internal {
@@ -90,14 +91,14 @@ struct SmallModel {
   GgufWriter writer_;
 };
 
-constexpr StepLimits kLimits{100, 4, 2};
+constexpr StepLimits kLimits{100, 4, 4, 2, 640};
 constexpr std::array<std::int64_t, 1> kPages = {10};
 
 std::vector<float> logits_of(Runner& runner) {
   std::vector<float> all;
   for (const auto& input :
        {SmallModel::step(100), SmallModel::step(20, 100), SmallModel::step(1, 120)}) {
-    const auto logits = runner.step(input, {});
+    const auto logits = run_step(runner, input);
     all.insert(all.end(), logits.begin(), logits.end());
   }
   return all;
@@ -111,7 +112,8 @@ CompileOptions with_threads(int threads) {
 
 std::vector<float> logits_with(const CompileOptions& options) {
   const SmallModel model;
-  const auto compiled = make_cpu_device()->compile(model.program, model.weights, options);
+  const auto compiled =
+      internal::compile(*make_cpu_device(), model.program, model.weights, options);
   return logits_of(*compiled->new_runner(kLimits, {}, kPages));
 }
 
@@ -232,7 +234,8 @@ TEST(CpuExecutorTest, ServesSeveralSessionsFromSeveralThreads) {
   const SmallModel model;
   CompileOptions options;
   options.threads = 3;
-  const auto compiled = make_cpu_device()->compile(model.program, model.weights, options);
+  const auto compiled =
+      internal::compile(*make_cpu_device(), model.program, model.weights, options);
   const auto expected = logits_of(*compiled->new_runner(kLimits, {}, kPages));
   std::vector<std::thread> threads;
   std::atomic<int> equal{0};
@@ -251,22 +254,23 @@ TEST(CpuExecutorTest, ServesSeveralSessionsFromSeveralThreads) {
 TEST(CpuExecutorTest, AllocatesExactlyTheScratchItPromised) {
   const SmallModel model;
   for (const int threads : {1, 4}) {
-    for (const StepLimits& limits :
-         {StepLimits{1, 1, 1}, StepLimits{8, 2, 2}, kLimits, StepLimits{512, 512, 8}}) {
+    for (const StepLimits& limits : {StepLimits{1, 1, 1, 1, 640}, StepLimits{8, 2, 2, 2, 640},
+                                     kLimits, StepLimits{512, 512, 512, 8, 640}}) {
       CompileOptions options;
       options.threads = threads;
       const auto device = make_cpu_device();
       auto executable = std::make_shared<cpu::Executable>(model.program, model.weights,
                                                           cpu::select_target(), options);
       const cpu::CpuRunner runner(executable, limits, {}, kPages);
-      EXPECT_EQ(device->scratch_bytes(*model.program, limits, options), runner.scratch_bytes());
+      const auto lowered = device->lower(model.program, all_instructions(*model.program), options);
+      EXPECT_EQ(lowered->memory(limits, {}).host.scratch, runner.scratch_bytes());
     }
   }
 }
 
 TEST(CpuExecutorTest, UsesWeightsWhereTheyLieInTheFile) {
   const SmallModel model;
-  const auto compiled = make_cpu_device()->compile(model.program, model.weights, {});
+  const auto compiled = internal::compile(*make_cpu_device(), model.program, model.weights, {});
   std::uint64_t bytes = 0;
   for (const Tensor& tensor : model.program->tensors) bytes += tensor.bytes();
   EXPECT_EQ(compiled->pack_report().mapped_bytes + compiled->pack_report().packed_bytes, bytes);
@@ -276,22 +280,22 @@ TEST(CpuExecutorTest, UsesWeightsWhereTheyLieInTheFile) {
 
 TEST(CpuExecutorTest, TakesStepsWithoutOutputs) {
   const SmallModel model;
-  const auto compiled = make_cpu_device()->compile(model.program, model.weights, {});
+  const auto compiled = internal::compile(*make_cpu_device(), model.program, model.weights, {});
   const auto runner = compiled->new_runner(kLimits, {}, kPages);
   StepInput input = SmallModel::step(100);
   input.output_rows.clear();
-  EXPECT_EQ(runner->step(input, {}).size(), 0U);
+  EXPECT_EQ(run_step(*runner, input).size(), 0U);
   int events = 0;
-  (void)runner->step(SmallModel::step(20, 100), [&](const TapEvent&) { ++events; });
+  (void)run_step(*runner, SmallModel::step(20, 100), [&](const TapEvent&) { ++events; });
   EXPECT_EQ(events, 6);  // every instruction but StateStore writes a value
 }
 
 TEST(CpuExecutorTest, RefusesStepsBeyondItsLimits) {
   const SmallModel model;
-  const auto compiled = make_cpu_device()->compile(model.program, model.weights, {});
-  const auto runner = compiled->new_runner({10, 1, 1}, {}, kPages);
-  EXPECT_THROW((void)runner->step(SmallModel::step(11), {}), Error);
-  EXPECT_THROW((void)runner->step(SmallModel::step(0), {}), Error);
+  const auto compiled = internal::compile(*make_cpu_device(), model.program, model.weights, {});
+  const auto runner = compiled->new_runner({10, 1, 1, 1, 640}, {}, kPages);
+  EXPECT_THROW((void)run_step(*runner, SmallModel::step(11), {}), Error);
+  EXPECT_THROW((void)run_step(*runner, SmallModel::step(0), {}), Error);
 }
 
 // ---- taps
@@ -301,19 +305,19 @@ class TapTest : public ::testing::TestWithParam<bool> {
   TapTest() {
     options_.threads = 3;
     if (GetParam()) options_.host_executor = &host_;
-    compiled_ = make_cpu_device()->compile(model_.program, model_.weights, options_);
+    compiled_ = internal::compile(*make_cpu_device(), model_.program, model_.weights, options_);
     runner_ = compiled_->new_runner(kLimits, {}, kPages);
   }
   SmallModel model_;
   SerialHost host_;
   CompileOptions options_;
-  std::unique_ptr<CompiledProgram> compiled_;
+  std::shared_ptr<const CompiledProgram> compiled_;
   std::unique_ptr<Runner> runner_;
 };
 
 TEST_P(TapTest, SeesEveryValueInOrderOnTheThreadThatSteps) {
   std::vector<std::string> names;
-  (void)runner_->step(SmallModel::step(9), [&](const TapEvent& event) {
+  (void)run_step(*runner_, SmallModel::step(9), [&](const TapEvent& event) {
     names.emplace_back(event.name);
     EXPECT_EQ(event.rows, event.instruction >= 5 ? 1 : 9);
     EXPECT_EQ(event.data.size(), static_cast<std::size_t>(event.rows * event.columns));
@@ -323,8 +327,8 @@ TEST_P(TapTest, SeesEveryValueInOrderOnTheThreadThatSteps) {
 
 TEST_P(TapTest, CanSeeWhatRunsWithoutItsData) {
   std::vector<int> ended;
-  (void)runner_->step(
-      SmallModel::step(9),
+  (void)run_step(
+      *runner_, SmallModel::step(9),
       [&](const TapEvent& event) {
         ended.push_back(event.instruction);
         EXPECT_TRUE(event.data.empty());
@@ -334,9 +338,9 @@ TEST_P(TapTest, CanSeeWhatRunsWithoutItsData) {
 }
 
 TEST_P(TapTest, MayChangeWhatItSees) {
-  const auto plain = runner_->step(SmallModel::step(9), {});
+  const auto plain = run_step(*runner_, SmallModel::step(9), {});
   const std::vector<float> before(plain.begin(), plain.end());
-  const auto changed = runner_->step(SmallModel::step(9), [](const TapEvent& event) {
+  const auto changed = run_step(*runner_, SmallModel::step(9), [](const TapEvent& event) {
     if (event.name == "out") std::fill(event.data.begin(), event.data.end(), 0.0F);
   });
   EXPECT_EQ(std::vector<float>(changed.begin(), changed.end()),
@@ -346,23 +350,23 @@ TEST_P(TapTest, MayChangeWhatItSees) {
 TEST_P(TapTest, EndsTheStepWithWhatItThrows) {
   for (const char* name : {"x", "a", "logits"}) {
     try {
-      (void)runner_->step(SmallModel::step(9), [&](const TapEvent& event) {
+      (void)run_step(*runner_, SmallModel::step(9), [&](const TapEvent& event) {
         if (event.name == name) throw std::runtime_error(name);
       });
       FAIL() << "returned";
     } catch (const std::runtime_error& error) {
       EXPECT_STREQ(error.what(), name);
     }
-    EXPECT_EQ(runner_->step(SmallModel::step(9), {}).size(), 300U);  // and the next one runs
+    EXPECT_EQ(run_step(*runner_, SmallModel::step(9)).size(), 300U);  // and the next one runs
   }
 }
 
 TEST_P(TapTest, MayNotStepTheSameModel) {
   EXPECT_THROW(
-      (void)runner_->step(SmallModel::step(9),
-                          [&](const TapEvent&) { (void)runner_->step(SmallModel::step(9), {}); }),
+      (void)run_step(*runner_, SmallModel::step(9),
+                     [&](const TapEvent&) { (void)run_step(*runner_, SmallModel::step(9), {}); }),
       Error);
-  EXPECT_EQ(runner_->step(SmallModel::step(9), {}).size(), 300U);
+  EXPECT_EQ(run_step(*runner_, SmallModel::step(9)).size(), 300U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, TapTest, ::testing::Values(false, true),

@@ -62,11 +62,11 @@ TEST_F(GenerateTest, DrawsWhatTheSamplerDrawsFromTheSessionsLogits) {
   ASSERT_EQ(result.ids.size(), 20U);
   ASSERT_EQ(result.log_probabilities.size(), 20U);
   for (std::size_t i = 0; i < 20; ++i) {
-    const TokenId id = sampler.sample(logits.row(0));
+    const TokenId id = sampler.sample(logits.logits(0));
     EXPECT_EQ(result.ids[i], id) << i;
     double sum = 0;
-    for (const float logit : logits.row(0)) sum += std::exp(static_cast<double>(logit));
-    const double log_probability = logits.row(0)[static_cast<std::size_t>(id)] - std::log(sum);
+    for (const float logit : logits.logits(0)) sum += std::exp(static_cast<double>(logit));
+    const double log_probability = logits.logits(0)[static_cast<std::size_t>(id)] - std::log(sum);
     EXPECT_EQ(result.log_probabilities[i].chosen.id, id);
     // A sum of 512 doubles: 512 roundings of 2^-53 at most.
     EXPECT_NEAR(result.log_probabilities[i].chosen.log_probability, log_probability,
@@ -227,19 +227,19 @@ TEST_F(GenerateTest, CallbacksCancel) {
 
 TEST_F(GenerateTest, AStopRequestCancels) {
   Session session(executable());
-  std::stop_source source;
+  const Cancel cancel;
   const GenerateResult during = generate(session, request(30),
                                          {.on_token =
                                               [&](const GeneratedToken& token) {
-                                                if (token.index == 4) source.request_stop();
+                                                if (token.index == 4) cancel.request();
                                                 return true;
                                               },
-                                          .stop = source.get_token()});
+                                          .cancel = cancel});
   EXPECT_EQ(during.finish_reason, FinishReason::cancelled);
   EXPECT_EQ(during.ids.size(), 5U);
   EXPECT_FALSE(during.text.empty());
 
-  const GenerateResult before = generate(session, request(30), {.stop = source.get_token()});
+  const GenerateResult before = generate(session, request(30), {.cancel = cancel});
   EXPECT_EQ(before.finish_reason, FinishReason::cancelled);
   EXPECT_TRUE(before.ids.empty());
   EXPECT_EQ(before.timings.prompt_tokens, 0);

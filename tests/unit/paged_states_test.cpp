@@ -75,9 +75,9 @@ TEST(PagedStates, RestoreUndoesAReservation) {
   PagedStates states(4);
   const auto sequence = states.open();
   append(states, sequence, 10);
-  states.checkpoint(sequence);
+  states.begin(sequence);
   states.reserve(sequence, 2 * kPageTokens);
-  states.restore(sequence);
+  states.undo(sequence);
   EXPECT_EQ(states.position(sequence), 10);
   EXPECT_EQ(states.free_pages(), 3);
 }
@@ -121,18 +121,18 @@ TEST(PagedStates, AWindowKeepsWhatItsCheckpointNeeds) {
   append(states, sequence, 300);
   const std::vector<std::int32_t> before(states.pages(sequence).begin(),
                                          states.pages(sequence).end());
-  states.checkpoint(sequence);
+  states.begin(sequence);
   for (int i = 0; i < 40; ++i) append(states, sequence, 32);
-  states.restore(sequence);
+  states.undo(sequence);
   EXPECT_EQ(states.position(sequence), 300);
   const auto after = states.pages(sequence);
   ASSERT_EQ(after.size(), before.size());
   for (auto i = static_cast<std::size_t>(states.first_visible_page(300)); i < before.size(); ++i) {
     EXPECT_EQ(after[i], before[i]) << i;
   }
-  states.checkpoint(sequence);
+  states.begin(sequence);
   for (int i = 0; i < 40; ++i) append(states, sequence, 32);
-  states.release(sequence);
+  states.end(sequence);
   EXPECT_EQ(states.restorable(sequence, 300), 0);
 }
 
@@ -185,7 +185,7 @@ TEST(PagedStates, RandomUseOfWindowsStaysWithinThePlan) {
             const auto sequence = open[which];
             const std::int64_t begin = states.position(sequence);
             const bool fails = random() % 4 == 0;
-            states.checkpoint(sequence);
+            states.begin(sequence);
             for (auto left = static_cast<std::int64_t>(random() % 800); left > 0;) {
               const std::int64_t rows =
                   std::min({left, step, kContext - states.position(sequence)});
@@ -200,11 +200,11 @@ TEST(PagedStates, RandomUseOfWindowsStaysWithinThePlan) {
               left -= rows;
             }
             if (fails) {
-              states.restore(sequence);
+              states.undo(sequence);
               EXPECT_EQ(states.position(sequence), begin);
               EXPECT_EQ(states.restorable(sequence, begin), begin);
             } else {
-              states.release(sequence);
+              states.end(sequence);
             }
           }
         }

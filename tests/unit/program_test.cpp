@@ -52,13 +52,12 @@ TEST(Program, EveryInstructionRefusesAValueOfAnotherWidth) {
 
 TEST(Liveness, ValuesThatLiveTogetherNeverShareMemory) {
   const Small small;
-  constexpr std::int64_t kTokens = 9;
-  constexpr std::int64_t kOutputs = 3;
-  const ArenaPlan plan = plan_arena(small.program, kTokens, kOutputs);
+  const RowCounts counts{9, 3, 2, small.program.experts_used};
+  const ArenaPlan plan = plan_arena(small.program, counts);
   const auto lives = lifetimes(small.program);
   const auto end = [&](std::size_t v) {
     const Value& value = small.program.values[v];
-    const auto rows = count_rows(value.rows, kTokens, kOutputs, small.program.experts_used);
+    const auto rows = counts.of(value.rows);
     return plan.offsets[v] + static_cast<std::uint64_t>(rows * value.columns);
   };
   std::uint64_t sum = 0;
@@ -88,8 +87,9 @@ TEST(Liveness, ValuesWrittenInPlaceShareMemoryWithWhatTheyReplace) {
     // The norm's input is read by Add as well.
     if (name_of(instruction) == "norm") in_place.push_back({used.writes[0], used.reads[0]});
   }
-  const ArenaPlan apart = plan_arena(small.program, 9, 3);
-  const ArenaPlan plan = plan_arena(small.program, 9, 3, in_place);
+  const RowCounts counts{9, 3, 3, small.program.experts_used};
+  const ArenaPlan apart = plan_arena(small.program, counts);
+  const ArenaPlan plan = plan_arena(small.program, counts, in_place);
   EXPECT_LE(plan.elements, apart.elements);
   const auto at = [](ValueId id) { return static_cast<std::size_t>(id.index); };
   int shared = 0;
@@ -105,7 +105,7 @@ TEST(Liveness, ValuesWrittenInPlaceShareMemoryWithWhatTheyReplace) {
       if (a == b || lives[a].first > lives[b].first || lives[b].first >= lives[a].last) continue;
       const auto size = [&](std::size_t v) {
         const Value& value = small.program.values[v];
-        const auto rows = count_rows(value.rows, 9, 3, small.program.experts_used);
+        const auto rows = counts.of(value.rows);
         return static_cast<std::uint64_t>(rows * value.columns);
       };
       EXPECT_TRUE(plan.offsets[a] + size(a) <= plan.offsets[b] ||
@@ -152,7 +152,7 @@ TEST(Printer, NamesEveryInstructionItsOperandsAndTypes) {
        {"embedding[tokens, ", "embed_rows(token_embd.weight:F32[512, ", "rope(blk.0.query) {neox",
         "@blk.0.kv = state_store(blk.0.key_rotated, blk.0.value)",
         "attention(blk.0.query_rotated, @blk.0.kv)", "glu(blk.0.ffn_gate, blk.0.ffn_up) {silu}",
-        "logits[outputs, 512] = matmul("}) {
+        "logits[heads, 512] = matmul("}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\nin\n" << text;
   }
 }

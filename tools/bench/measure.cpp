@@ -105,9 +105,10 @@ void BenchSession::step(const StepOutline& outline) {
         static_cast<std::int64_t>(i) * session_.context() + session_.position(sequences_[i]);
     const auto ids = std::span<const TokenId>(ids_).subspan(
         static_cast<std::size_t>(first), static_cast<std::size_t>(outline.sequences[i].rows));
-    requests.push_back({sequences_[i], ids, outline.outputs > 0 ? Logits::last : Logits::none});
+    requests.push_back(
+        {sequences_[i], ids, outline.outputs > 0 ? Outputs::last() : Outputs::none()});
   }
-  session_.step(requests, {.stop = interrupt_.token()});
+  session_.step(requests, {.cancel = interrupt_.cancel()});
 }
 
 BenchResult measure(BenchSession& session, const BenchTest& test, int repetitions,

@@ -94,7 +94,7 @@ Profile profile(BenchSession& session, const BenchTest& test, const Limits& limi
   result.peak = limits.multiply_add_peak();
   Collector collector;
   session.session().set_tap([&](const TapEvent& event) { collector.event(event.instruction); },
-                            TapDetail::as_run);
+                            {.detail = TapDetail::as_run});
   try {
     for (const StepOutline& step : test.steps()) {
       collector.begin(step_cost(session.executable(), step));

@@ -30,7 +30,7 @@ Interrupt::Interrupt() {
       sigwait(&set, &signal);
       if (done_) return;
       if (asked) _exit(kInterrupted);
-      source_.request_stop();
+      cancel_.request();
     }
   });
 }

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <atomic>
-#include <stop_token>
 #include <thread>
+
+#include "ingot/cancel.hpp"
 
 namespace ingot::tools {
 
@@ -18,13 +19,13 @@ class Interrupt {
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
-  std::stop_token token() const { return source_.get_token(); }
-  bool requested() const { return source_.stop_requested(); }
+  const Cancel& cancel() const { return cancel_; }
+  bool requested() const { return cancel_.requested(); }
   /// Error cancelled if a stop was requested: for work that can only be left by an exception.
   void check() const;
 
  private:
-  std::stop_source source_;
+  Cancel cancel_;
   std::atomic<bool> done_ = false;
   std::thread watcher_;
 };

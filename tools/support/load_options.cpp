@@ -54,7 +54,7 @@ CLI::Validator device_name() {
   return CLI::IsMember({"reference", "cpu", "cuda", "vulkan"}).description("");
 }
 
-void add_cache_options(CLI::App& command, StateTypes& types) {
+void add_cache_options(CLI::App& command, CacheTypes& types) {
   add_cache_option(command, "--cache-type-k", "keys", types.key);
   add_cache_option(command, "--cache-type-v", "values", types.value);
 }

@@ -18,7 +18,7 @@ void add_model_argument(CLI::App& command, std::string& path);
 CLI::Validator device_name();
 
 /// --cache-type-k and --cache-type-v. `types` holds the defaults.
-void add_cache_options(CLI::App& command, StateTypes& types);
+void add_cache_options(CLI::App& command, CacheTypes& types);
 
 /// --device and --threads.
 void add_device_options(CLI::App& command, LoadOptions& options);

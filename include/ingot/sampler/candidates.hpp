@@ -42,15 +42,21 @@ class Candidates {
     if (logits.empty()) fail(ErrorCode::invalid_argument, "sampler: there are no logits");
     items_.resize(logits.size());
     for (std::size_t i = 0; i < logits.size(); ++i) {
-      const float logit = logits[i];
-      if (!(logit <= std::numeric_limits<float>::max())) {
-        fail(ErrorCode::invalid_argument, "sampler: the logit of token ", i, " is ", logit,
-             "; the model's weights are damaged or a computation overflowed");
-      }
-      items_[i] = {static_cast<TokenId>(i), logit};
+      require_logit(static_cast<TokenId>(i), logits[i]);
+      items_[i] = {static_cast<TokenId>(i), logits[i]};
     }
     by_id_ = true;
     sorted_ = 0;
+  }
+
+  /// These alone, best first and each id once, as RowCandidates has them. Error invalid_argument
+  /// for none, NaN or +inf.
+  void assign(std::span<const Candidate> best_first) {
+    if (best_first.empty()) fail(ErrorCode::invalid_argument, "sampler: there are no candidates");
+    for (const Candidate& candidate : best_first) require_logit(candidate.id, candidate.logit);
+    items_.assign(best_first.begin(), best_first.end());
+    by_id_ = false;
+    sorted_ = items_.size();
   }
 
   std::span<const Candidate> items() const { return items_; }
@@ -111,6 +117,12 @@ class Candidates {
   }
 
  private:
+  static void require_logit(TokenId id, float logit) {
+    if (logit <= std::numeric_limits<float>::max()) return;
+    fail(ErrorCode::invalid_argument, "sampler: the logit of token ", id, " is ", logit,
+         "; the model's weights are damaged or a computation overflowed");
+  }
+
   std::vector<Candidate> items_;
   bool by_id_ = false;      ///< items_[i].id == i
   std::size_t sorted_ = 0;  ///< the first so many are the most probable, in order
