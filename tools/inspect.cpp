@@ -40,7 +40,7 @@ Findings examine(const std::string& path) {
   try {
     findings.model = Model::from_file(findings.file);
     LoadOptions options;
-    options.device = "reference";  // cache sizes are the format's, not the device's
+    options.device = device_names().front();  // cache sizes are the format's
     findings.cache_bytes_per_token = plan_memory(*findings.model, options).cache_alternatives;
   } catch (const Error& error) {
     findings.model_problem = error.what();

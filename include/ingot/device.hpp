@@ -44,6 +44,9 @@ struct DeviceInfo {
 /// Thread-safe.
 INGOT_API std::vector<DeviceInfo> devices();
 
+/// Their names alone: asks no driver. Thread-safe.
+INGOT_API std::vector<std::string> device_names();
+
 /// The host program's own threads, for an application that does not want a second pool. The library
 /// calls `parallel` from the thread that steps a session, never nested.
 class HostExecutor {

@@ -101,6 +101,12 @@ void require_cache_support(const Device& device, const Program& program, const C
 
 namespace ingot {
 
+std::vector<std::string> device_names() {
+  std::vector<std::string> names;
+  for (const auto& slot : internal::slots()) names.emplace_back(slot->name());
+  return names;
+}
+
 std::vector<DeviceInfo> devices() {
   std::vector<DeviceInfo> list;
   for (const auto& slot : internal::slots()) list.push_back(slot->device().info());

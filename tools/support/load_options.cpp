@@ -51,7 +51,16 @@ void add_model_argument(CLI::App& command, std::string& path) {
 }
 
 CLI::Validator device_name() {
-  return CLI::IsMember({"reference", "cpu", "cuda", "vulkan"}).description("");
+  return CLI::Validator(
+      [](std::string& name) {
+        std::string known;
+        for (const std::string& device : device_names()) {
+          if (device == name) return std::string();
+          known += (known.empty() ? "" : ", ") + device;
+        }
+        return "no device '" + name + "' here; this build has: " + known;
+      },
+      "");
 }
 
 void add_cache_options(CLI::App& command, CacheTypes& types) {
@@ -60,7 +69,7 @@ void add_cache_options(CLI::App& command, CacheTypes& types) {
 }
 
 void add_device_options(CLI::App& command, LoadOptions& options) {
-  command.add_option("--device", options.device, "reference, cpu, cuda or vulkan")
+  command.add_option("--device", options.device, "What computes; `ingot devices` lists the names")
       ->check(device_name())
       ->type_name("NAME")
       ->capture_default_str();
