@@ -12,9 +12,9 @@
 
 namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
-/// Decodes 16 interleaved rows to right operands, a quarter of a tile at a time. A copy belongs into
-/// the loop that decodes: then its members are registers, where the compiler would make constants
-/// anew for each piece, on the port that all shuffles need.
+/// Decodes 16 interleaved rows to right operands, a quarter of a tile at a time. A copy belongs
+/// into the loop that decodes: then its members are registers, where the compiler would make
+/// constants anew for each piece, on the port that all shuffles need.
 template <class P>
 class DecodePacked {
  public:

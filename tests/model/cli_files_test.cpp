@@ -7,6 +7,8 @@
 #include <map>
 
 #include "ingot/tokenizer.hpp"
+#include "tests/support/devices.hpp"
+#include "tests/support/fixtures.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/support/run_program.hpp"
 #include "tests/support/scratch_folder.hpp"
@@ -92,7 +94,7 @@ TEST(CliLogits, TheCacheTypesAreThoseAskedFor) {
       EXPECT_EQ(run_ingot(arguments).exit_code, 0);
       return test::relative_error(read_array<float>(out), test::golden_logits(model), 512);
     };
-    for (const std::string device : {"reference", "cpu"}) {
+    for (const std::string& device : test::test_device_names()) {
       SCOPED_TRACE(model + " on " + device);
       const auto f32 = error(device, {});
       const auto f16 = error(device, {"--cache-type-k", "f16", "--cache-type-v", "f16"});
@@ -244,7 +246,7 @@ TEST(CliTokenize, PrintsTheIdsAndTheirTextBack) {
 
 TEST(CliTokenize, VocabularyOnlyFilesWorkAndBosIsTheFilesChoice) {
   const auto vocabulary = test::fixtures() / "tokenizers/ggml-vocab-llama-spm.gguf";
-  if (!std::filesystem::exists(vocabulary)) GTEST_SKIP() << vocabulary << " is not here";
+  INGOT_NEED_FIXTURE(std::filesystem::exists(vocabulary), vocabulary);
   const ScratchFolder folder;
   const std::string file = write_text(folder, "text", "Hello world");
   const Arguments with = {"tokenize", vocabulary.string(), "--file", file};

@@ -1,6 +1,7 @@
 // Layouts of expert tensors that mean the same model. Broken by rows of gate and up exchanged, or
 // by a part of a tensor that begins at a wrong place in experts behind the first.
 #include "ingot/gguf_writer.hpp"
+#include "tests/support/devices.hpp"
 #include "tests/support/golden.hpp"
 
 namespace ingot {
@@ -37,7 +38,7 @@ std::shared_ptr<const Model> with_fused_gate_up(const std::string& name) {
 
 TEST(ExpertLayout, GateAndUpMayLieInOneTensor) {
   for (const std::string name : {"qwen3moe", "mixtral", "qwen2moe"}) {
-    for (const char* device : {"reference", "cpu"}) {
+    for (const std::string& device : test::test_device_names()) {
       Session session(Executable::load(with_fused_gate_up(name), test::options_for(device)));
       const auto logits = test::all_logits(session, session.open(), test::golden_tokens());
       const auto error = test::relative_error(logits, test::golden_logits(name), 512);

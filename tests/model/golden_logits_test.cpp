@@ -1,5 +1,7 @@
 // Every architecture and every format gives the logits that an independent float64 implementation
 // computed. Broken by a wrong weight, angle, mask, head mapping, cache row or norm.
+#include "tests/support/devices.hpp"
+#include "tests/support/fixtures.hpp"
 #include "tests/support/golden.hpp"
 
 namespace ingot {
@@ -16,6 +18,15 @@ struct DeviceBound {
   double
       bound;  // f32 weights and cache: a few hundred roundings of 2^-24 (cpu) or none (reference)
 };
+
+// Each device under test; all but the reference compute in f32.
+std::vector<DeviceBound> device_bounds(double reference, double others) {
+  std::vector<DeviceBound> bounds;
+  for (const std::string& device : test::test_device_names()) {
+    bounds.push_back({device, device == "reference" ? reference : others});
+  }
+  return bounds;
+}
 
 class ArchitectureTest : public ::testing::TestWithParam<std::tuple<std::string, DeviceBound>> {
  protected:
@@ -123,14 +134,13 @@ INSTANTIATE_TEST_SUITE_P(
                                          "olmo2", "olmo3", "granite", "gemma3", "gemma3-62-layers",
                                          "phi3", "mixtral", "qwen2moe", "qwen3moe", "gpt-oss",
                                          "deepseek3", "deepseek3-split"),
-                       ::testing::Values(DeviceBound{"reference", 1e-5}, DeviceBound{"cpu", 1e-4})),
+                       ::testing::ValuesIn(device_bounds(1e-5, 1e-4))),
     [](const auto& parameter) { return case_name(parameter); });
 
 // 27 layers, whose golden logits are known to 2e-5.
 INSTANTIATE_TEST_SUITE_P(DeepSeekV2, ArchitectureTest,
                          ::testing::Combine(::testing::Values("deepseek2-lite"),
-                                            ::testing::Values(DeviceBound{"reference", 2e-5},
-                                                              DeviceBound{"cpu", 1e-4})),
+                                            ::testing::ValuesIn(device_bounds(2e-5, 1e-4))),
                          [](const auto& parameter) { return case_name(parameter); });
 
 // Phi's frequencies are divided by one set of factors within the original context (32 here) and by
@@ -138,7 +148,7 @@ INSTANTIATE_TEST_SUITE_P(DeepSeekV2, ArchitectureTest,
 TEST(LongRope, AContextWithinTheOriginalOneTurnsByTheShortFactors) {
   const auto tokens = test::golden_tokens();
   const auto golden = test::golden_logits("phi3-short");
-  for (const DeviceBound& device : {DeviceBound{"reference", 1e-5}, DeviceBound{"cpu", 1e-4}}) {
+  for (const DeviceBound& device : device_bounds(1e-5, 1e-4)) {
     LoadOptions options = test::options_for(device.device);
     options.run.context = 32;
     Session session(Executable::load(test::small_model("phi3"), options));
@@ -157,10 +167,8 @@ class FormatLogitsTest : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     folder_ = test::fixtures() / "quant";
-    if (!std::filesystem::exists(folder_ / (GetParam() + ".gguf"))) {
-      GTEST_SKIP() << "needs the golden data " << folder_ / (GetParam() + ".gguf")
-                   << "; set INGOT_FIXTURES";
-    }
+    const auto model = folder_ / (GetParam() + ".gguf");
+    INGOT_NEED_FIXTURE(std::filesystem::exists(model), model);
   }
   test::RelativeError error_on(const std::string& device) {
     Session session(

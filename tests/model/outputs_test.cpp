@@ -7,6 +7,7 @@
 #include <map>
 
 #include "ingot/sampler/log_probability.hpp"
+#include "tests/support/devices.hpp"
 #include "tests/support/golden.hpp"
 
 namespace ingot {
@@ -243,14 +244,8 @@ TEST_P(OutputsTest, AForkThatFailsToWriteKeepsWhatItShares) {
   }
 }
 
-std::vector<std::string> device_names() {
-  std::vector<std::string> names;
-  for (const DeviceInfo& device : devices()) names.push_back(device.name);
-  return names;
-}
-
-INSTANTIATE_TEST_SUITE_P(Devices, OutputsTest, ::testing::ValuesIn(device_names()),
-                         [](const auto& parameter) { return parameter.param; });
+INSTANTIATE_TEST_SUITE_P(Devices, OutputsTest, ::testing::ValuesIn(test::test_device_names()),
+                         test::device_test_name);
 
 }  // namespace
 }  // namespace ingot

@@ -1,4 +1,5 @@
 // Planning: exact bytes, the default context, and refusals before anything is allocated.
+#include "tests/support/devices.hpp"
 #include "tests/support/golden.hpp"
 
 namespace ingot {
@@ -100,8 +101,8 @@ TEST_P(PlanTest, SenselessOptionsAreRefused) {
   refused([](LoadOptions& o) { o.device = "abacus"; });
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, PlanTest, ::testing::Values("reference", "cpu"),
-                         [](const auto& parameter) { return parameter.param; });
+INSTANTIATE_TEST_SUITE_P(Devices, PlanTest, ::testing::ValuesIn(test::test_device_names()),
+                         test::device_test_name);
 
 }  // namespace
 }  // namespace ingot

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "tests/support/devices.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/support/scratch_folder.hpp"
 
@@ -289,8 +290,8 @@ TEST_P(SessionTest, SessionsOfOneExecutableRunFromSeveralThreads) {
   for (const auto& result : results) EXPECT_EQ(result, expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, SessionTest, ::testing::Values("reference", "cpu"),
-                         [](const auto& parameter) { return parameter.param; });
+INSTANTIATE_TEST_SUITE_P(Devices, SessionTest, ::testing::ValuesIn(test::test_device_names()),
+                         test::device_test_name);
 
 }  // namespace
 }  // namespace ingot

@@ -15,6 +15,7 @@
 
 #include "ingot/tokenizer.hpp"
 #include "tests/support/binary_file.hpp"
+#include "tests/support/fixtures.hpp"
 
 namespace ingot {
 namespace {
@@ -54,9 +55,7 @@ class TokenizerCases : public testing::TestWithParam<const char*> {};
 // follows the last one is the empty text), a line of ids for each. No special token is added.
 TEST_P(TokenizerCases, Match) {
   const std::string name = GetParam();
-  if (!std::filesystem::exists(fixture(name))) {
-    GTEST_SKIP() << "no " << fixture(name) << "; set INGOT_FIXTURES to the golden data's folder";
-  }
+  INGOT_NEED_FIXTURE(std::filesystem::exists(fixture(name)), fixture(name));
   const auto tokenizer = Tokenizer::from_gguf(GgufFile::open(fixture(name)));
   const auto texts = split(read_text(fixture(name, ".inp")), "\n__ggml_vocab_test__\n");
   const auto lines = split(read_text(fixture(name, ".out")), "\n");
@@ -80,9 +79,7 @@ INSTANTIATE_TEST_SUITE_P(Published, TokenizerCases, testing::ValuesIn(kVocabular
                          });
 
 TEST(TokenizerGolden, IdsOfFurtherTextsMatch) {
-  if (!std::filesystem::exists(fixture("gpt-2"))) {
-    GTEST_SKIP() << "no " << fixture("gpt-2") << "; set INGOT_FIXTURES to the golden data's folder";
-  }
+  INGOT_NEED_FIXTURE(std::filesystem::exists(fixture("gpt-2")), fixture("gpt-2"));
   const char* other = std::getenv("INGOT_TOKENIZER_GOLDEN");
   std::ifstream file(other != nullptr ? other : test::test_data("tokenizer/ids.txt"));
   ASSERT_TRUE(file.good()) << "cannot read the golden ids";

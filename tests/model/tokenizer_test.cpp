@@ -21,6 +21,7 @@
 
 #include "ingot/gguf_writer.hpp"
 #include "tests/support/binary_file.hpp"
+#include "tests/support/fixtures.hpp"
 
 namespace ingot {
 namespace {
@@ -82,10 +83,7 @@ std::string random_unicode(std::mt19937& random, std::size_t characters) {
 class TokenizerModels : public testing::Test {
  protected:
   void SetUp() override {
-    if (!std::filesystem::exists(fixture("gpt-2"))) {
-      GTEST_SKIP() << "no " << fixture("gpt-2")
-                   << "; set INGOT_FIXTURES to the golden data's folder";
-    }
+    INGOT_NEED_FIXTURE(std::filesystem::exists(fixture("gpt-2")), fixture("gpt-2"));
   }
 
   static std::shared_ptr<const Tokenizer> get(const std::string& name) {

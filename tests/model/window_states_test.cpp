@@ -3,6 +3,7 @@
 // on six of seven layers, phi3 20 on all; pages hold 64 positions.
 #include <numeric>
 
+#include "tests/support/devices.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/support/scratch_folder.hpp"
 
@@ -165,8 +166,8 @@ TEST_P(WindowStatesTest, ThePlannedSequencesAllFit) {
   for (const SequenceId sequence : sequences) EXPECT_EQ(session.position(sequence), 396);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, WindowStatesTest, ::testing::Values("reference", "cpu"),
-                         [](const auto& parameter) { return parameter.param; });
+INSTANTIATE_TEST_SUITE_P(Devices, WindowStatesTest, ::testing::ValuesIn(test::test_device_names()),
+                         test::device_test_name);
 
 }  // namespace
 }  // namespace ingot

@@ -10,6 +10,7 @@
 #include "ingot/gguf_writer.hpp"
 #include "src/device/registry.hpp"
 #include "src/device/run_step.hpp"
+#include "tests/support/devices.hpp"
 
 namespace ingot::test {
 
@@ -35,7 +36,7 @@ std::vector<std::byte> encode(DType type, const std::vector<float>& values) {
 
 std::vector<const Device*> devices_under_test() {
   std::vector<const Device*> found;
-  for (const DeviceInfo& info : devices()) {
+  for (const DeviceInfo& info : test_devices()) {
     if (info.name != "reference") found.push_back(&find_device(info.name));
   }
   return found;

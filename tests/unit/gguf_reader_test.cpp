@@ -8,6 +8,7 @@
 
 #include "ingot/gguf.hpp"
 #include "support/binary_file.hpp"
+#include "support/fixtures.hpp"
 #include "support/gguf_bytes.hpp"
 
 namespace ingot {
@@ -229,7 +230,7 @@ TEST(GgufReader, FindsEveryNameAmongMany) {
 // Broken: published files no longer open from disk. Each fixture is walked byte by byte.
 TEST(GgufReader, WalksEveryFixture) {
   const std::filesystem::path folder = test::fixtures();
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no fixtures at " << folder;
+  INGOT_NEED_FIXTURE(std::filesystem::exists(folder), folder);
   int walked = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     if (entry.path().extension() != ".gguf") continue;

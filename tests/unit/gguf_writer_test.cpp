@@ -13,6 +13,7 @@
 
 #include "ingot/gguf.hpp"
 #include "support/binary_file.hpp"
+#include "support/fixtures.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/scratch_folder.hpp"
 
@@ -119,7 +120,7 @@ TEST(GgufWriter, EveryValueTypeReadsBack) {
 // Broken: a file copied key by key and tensor by tensor differs from what another tool wrote.
 TEST(GgufWriter, CopiesOfFixturesAreTheSameBytes) {
   const std::filesystem::path folder = test::fixtures();
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no fixtures at " << folder;
+  INGOT_NEED_FIXTURE(std::filesystem::exists(folder), folder);
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     if (entry.path().extension() != ".gguf") continue;
     SCOPED_TRACE(entry.path().string());

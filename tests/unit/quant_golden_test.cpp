@@ -11,6 +11,7 @@
 #include "ingot/dtype.hpp"
 #include "ingot/gguf.hpp"
 #include "support/binary_file.hpp"
+#include "support/fixtures.hpp"
 
 namespace ingot {
 namespace {
@@ -45,8 +46,8 @@ class PublishedFile : public testing::TestWithParam<DType> {
   void SetUp() override {
     const std::string name(to_string(GetParam()));
     const auto folder = test::fixtures() / "quant";
-    if (!std::filesystem::exists(folder / (name + ".gguf")))
-      GTEST_SKIP() << "no " << (folder / (name + ".gguf")) << "; set INGOT_FIXTURES";
+    const auto model = folder / (name + ".gguf");
+    INGOT_NEED_FIXTURE(std::filesystem::exists(model), model);
     file_ = GgufFile::open(folder / (name + ".gguf"));
     expected_ = test::read_array<float>(folder / (name + ".attn_k.f32"));
   }

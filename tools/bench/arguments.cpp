@@ -52,7 +52,9 @@ void add_bench_options(CLI::App& command, BenchArguments& arguments) {
       ->check(CLI::Range(1, 1'000'000).description(""))
       ->type_name("N")
       ->capture_default_str();
-  command.add_option("--device", arguments.load.device, "What computes; `ingot devices` lists the names")
+  command
+      .add_option("--device", arguments.load.device,
+                  "What computes; `ingot devices` lists the names")
       ->check(device_name())
       ->type_name("NAME")
       ->capture_default_str();
