@@ -1,6 +1,8 @@
 // Sessions: what a caller may do with sequences, and that every refusal leaves them as they were.
 #include "ingot/session.hpp"
 
+#include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "tests/support/devices.hpp"
@@ -237,6 +239,55 @@ TEST_P(SessionTest, ACancelledStepKeepsWhatItFinished) {
   ASSERT_EQ(session.tokens(sequence).size(), 5U + 16U);
   const auto rest = last_logits(session, sequence, std::span(tokens).subspan(5 + 16));
   EXPECT_LE(test::relative_error(rest, expected, 512).whole, 1e-4);
+}
+
+// As an editor cancels a long prompt and asks again: only what was not finished is computed.
+TEST(SessionCancel, APromptOf1000TokensGoesOnWhereItWasCancelled) {
+  const std::string nano =
+      (std::filesystem::path(INGOT_SOURCE_DIR) / "models/nano/ingot-nano-code-q8_0.gguf").string();
+  LoadOptions options;
+  options.run.context = 1024;
+  options.run.rope_base = 10000.0;  // its own, said: it was made for 512 positions
+  options.max_step_tokens = 128;
+  const auto executable = Executable::load(Model::open(nano), options);
+  std::vector<TokenId> tokens(1000);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    tokens[i] = static_cast<TokenId>(3 + i * 2654435761U % 400);
+  }
+  Session whole(executable);
+  const auto expected = test::values_of(whole.step({{whole.open(), tokens}}));
+
+  Session session(executable);
+  const SequenceId sequence = session.open();
+  const Cancel cancel;
+  std::atomic<bool> begun = false;
+  std::thread canceller([&] {
+    while (!begun) std::this_thread::yield();
+    cancel.request();
+  });
+  StepOptions stopping;
+  stopping.cancel = cancel;
+  stopping.progress = [&](std::string_view, std::uint64_t done, std::uint64_t) {
+    begun = done >= 256;
+    while (begun && !cancel.requested()) std::this_thread::yield();
+  };
+  expect_error(ErrorCode::cancelled, "cancelled", [&] {
+    session.step({{sequence, tokens}}, stopping);
+  });
+  canceller.join();
+  const std::int64_t kept = session.position(sequence);
+  EXPECT_EQ(kept, 256);
+  EXPECT_TRUE(std::equal(tokens.begin(), tokens.begin() + kept, session.tokens(sequence).begin(),
+                         session.tokens(sequence).end()));
+  std::uint64_t computed = 0;
+  StepOptions counting;
+  counting.progress = [&](std::string_view, std::uint64_t, std::uint64_t total) {
+    computed = total;
+  };
+  const auto rest = session.step(
+      {{{sequence, std::span(tokens).subspan(static_cast<std::size_t>(kept))}}}, counting);
+  EXPECT_EQ(computed, 1000U - static_cast<std::uint64_t>(kept));
+  EXPECT_EQ(test::values_of(rest), expected) << "the same parts give the same bits";
 }
 
 TEST_P(SessionTest, AThrowingTapEndsTheStepCleanly) {
