@@ -1,6 +1,7 @@
 #include "cpu/backend.hpp"
 
 #include "cpu/dispatch/dispatch.hpp"
+#include "cpu/error_model.hpp"
 #include "cpu/executable.hpp"
 #include "cpu/fusion.hpp"
 #include "cpu/threads/processor_count.hpp"
@@ -19,7 +20,9 @@ class CpuLowered final : public LoweredProgram {
       : program_(std::move(program)),
         table_(table),
         options_(options),
-        instructions_(cpu::compile_instructions({*program_, table_, nullptr})) {}
+        instructions_(
+            cpu::compile_instructions({*program_, table_, nullptr, cpu::numerics_of(options)})),
+        error_model_(cpu::make_error_model(*program_, table_, cpu::numerics_of(options))) {}
 
   MemoryNeed memory(const StepLimits& limits, const CacheTypes& types) const override {
     MemoryNeed need;
@@ -30,6 +33,8 @@ class CpuLowered final : public LoweredProgram {
     need.page_bytes = state_page_bytes(*program_, types);
     return need;
   }
+
+  const ErrorModel& error_model() const override { return *error_model_; }
 
   std::vector<Range> fused() const override { return cpu::fused_groups(instructions_.fused); }
 
@@ -43,6 +48,7 @@ class CpuLowered final : public LoweredProgram {
   const cpu::KernelTable& table_;
   CompileOptions options_;
   cpu::CompiledInstructions instructions_;
+  std::unique_ptr<const ErrorModel> error_model_;
 };
 
 class CpuDevice final : public Device {
@@ -72,6 +78,8 @@ class CpuDevice final : public Device {
   Support supports_cache(const StateSpec& state, const CacheTypes& types) const override {
     return host_pool_supports(state, types);
   }
+
+  Support supports_options(const CompileOptions&) const override { return Supported{}; }
 
   std::shared_ptr<const LoweredProgram> lower(std::shared_ptr<const Program> program,
                                               Range instructions,

@@ -105,7 +105,7 @@ Executable::Executable(std::shared_ptr<const Program> program,
           *program_, std::move(weights), table,
           [this](std::int64_t count, const auto& body) { for_each(count, body); },
           options.progress),
-      instructions_(compile_instructions({*program_, table_, &weights_})) {}
+      instructions_(compile_instructions({*program_, table_, &weights_, numerics_of(options)})) {}
 
 void Executable::for_each(std::int64_t count, const std::function<void(std::int64_t)>& body) {
   std::atomic<std::int64_t> next{0};

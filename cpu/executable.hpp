@@ -28,6 +28,11 @@ struct CompiledInstructions {
 /// The instructions' kernels. Error unsupported naming an instruction that cannot be run.
 CompiledInstructions compile_instructions(const BuildContext& context);
 
+/// What decides which kernels these are.
+constexpr Numerics numerics_of(const CompileOptions& options) {
+  return {options.precision, options.deterministic};
+}
+
 /// Threads of a step under these options. Error invalid_argument for counts outside [0, 4096].
 int thread_count(const CompileOptions& options);
 

@@ -1,9 +1,7 @@
 #include "cpu/runner.hpp"
 
 #include <algorithm>
-#include <exception>
 
-#include "cpu/threads/barrier.hpp"
 #include "ingot/error.hpp"
 
 namespace ingot::internal::cpu {
@@ -20,6 +18,32 @@ std::size_t most_phases(const std::vector<CompiledInstruction>& instructions) {
 
 }  // namespace
 
+/// The phases of one step, as the scheduler sees them.
+class CpuRunner::StepWork final : public PhasedWork {
+ public:
+  StepWork(const CpuRunner& runner, const StepContext& step, const TapRequest& tap)
+      : runner_(runner), step_(step), tap_(tap) {}
+
+  std::size_t phases() const noexcept override { return runner_.phases_.size(); }
+  std::int64_t tasks(std::size_t phase) const noexcept override { return at(phase).tasks; }
+  void run(std::size_t phase, int worker, TaskRun tasks) noexcept override {
+    at(phase).kernel->run_all(step_, runner_.worker_space(worker), tasks);
+  }
+  bool has_end(std::size_t phase) const noexcept override {
+    return at(phase).ends_instruction >= 0;
+  }
+  void end_phase(std::size_t phase) override {
+    runner_.call_tap(step_, tap_, at(phase).ends_instruction);
+  }
+
+ private:
+  const Phase& at(std::size_t phase) const { return runner_.phases_[phase]; }
+
+  const CpuRunner& runner_;
+  const StepContext& step_;
+  const TapRequest& tap_;
+};
+
 CpuRunner::CpuRunner(std::shared_ptr<const Executable> executable, const StepLimits& limits,
                      const CacheTypes& types, std::span<const std::int64_t> page_counts)
     : executable_(std::move(executable)),
@@ -27,7 +51,7 @@ CpuRunner::CpuRunner(std::shared_ptr<const Executable> executable, const StepLim
       plan_(plan_scratch(executable_->program(), executable_->instructions(), limits,
                          executable_->threads())),
       states_(executable_->program().states, types, page_counts),
-      ranges_{TaskRanges(executable_->threads()), TaskRanges(executable_->threads())} {
+      scheduler_(executable_->threads()) {
   // A runner whose limits are never reached does not pay for what it does not write.
   const std::uint64_t bytes = std::max<std::uint64_t>(64, plan_.bytes());
   memory_ = map_lazily(bytes);
@@ -50,10 +74,11 @@ StepTicket CpuRunner::submit(const StepInput& input, std::span<const RowOutput> 
                             executable_->threads()};
   place_phases(context, tap);
   ran_on_ = executable_->table().running();
-  if (executable_->host_executor() != nullptr) {
-    run_on_host(context, tap);
+  StepWork work(*this, context, tap);
+  if (HostExecutor* host = executable_->host_executor(); host != nullptr) {
+    scheduler_.run([host](int count, const auto& body) { host->parallel(count, body); }, work);
   } else {
-    run_on_pool(context, tap);
+    scheduler_.run(executable_->pool(), work);
   }
   const Program& program = executable_->program();
   results_.make(program, outputs,
@@ -79,7 +104,7 @@ void CpuRunner::check(const StepInput& input) const {
 bool CpuRunner::must_run_apart(const StepContext& step, const TapRequest& tap, Range run) const {
   const Program& program = executable_->program();
   const bool wants_hidden = step.input.rows(Rows::heads) < step.input.rows(Rows::outputs);
-  const bool tapped = tap.tap != nullptr && tap.detail == TapDetail::every_value;
+  const bool tapped = tap.tap != nullptr && tap.detail != TapDetail::as_run;
   if (!wants_hidden && !tapped) return false;
   for (std::int64_t i = run.begin; i < run.end; ++i) {
     for (const ValueId id : operands(program.instructions[static_cast<std::size_t>(i)]).writes) {
@@ -126,77 +151,6 @@ float* CpuRunner::worker_space(int worker) const {
          plan_.worker_floats * static_cast<std::uint64_t>(worker);
 }
 
-void CpuRunner::run_tasks(const StepContext& step, const Phase& phase, TaskRanges& ranges,
-                          int worker) noexcept {
-  for (TaskRun tasks = ranges.take(worker); !tasks.empty(); tasks = ranges.take(worker)) {
-    phase.kernel->run_all(step, worker_space(worker), tasks);
-  }
-}
-
-std::int64_t CpuRunner::next_shared_tasks(std::size_t phase) const {
-  while (phase < phases_.size() && phases_[phase].tasks <= 1) ++phase;
-  return phase < phases_.size() ? phases_[phase].tasks : 0;
-}
-
-void CpuRunner::run_on_pool(const StepContext& step, const TapRequest& tap) {
-  ThreadPool& pool = executable_->pool();
-  Barrier barrier(pool.size(), pool.spin_time());
-  std::exception_ptr failure;  // set by worker 0 only, read by others behind a barrier
-  ranges_[0].deal_all(next_shared_tasks(0));
-  pool.run([&](int worker) {
-    std::size_t turn = 0;  // which of the two ranges the next shared phase takes
-    for (std::size_t p = 0; p < phases_.size(); ++p) {
-      const Phase& phase = phases_[p];
-      const bool is_small = phase.tasks <= 1;
-      if (is_small) {
-        if (worker == 0 && phase.tasks == 1) phase.kernel->run(step, worker_space(0), 0);
-      } else {
-        // The share of the next such phase is dealt before the barrier that precedes it, into the
-        // ranges that nobody takes from now.
-        ranges_[1 - turn].deal(worker, next_shared_tasks(p + 1));
-        run_tasks(step, phase, ranges_[turn], worker);
-        turn = 1 - turn;
-      }
-      if (phase.ends_instruction < 0) {
-        // Neighbours of one task each are both worker 0's: nothing to wait for in between. Behind
-        // the last phase the pool itself waits.
-        const bool is_last = p + 1 == phases_.size();
-        if (!is_last && !(is_small && phases_[p + 1].tasks <= 1)) barrier.wait();
-        continue;
-      }
-      barrier.wait();
-      if (worker == 0) {
-        try {
-          call_tap(step, tap, phase.ends_instruction);
-        } catch (...) {
-          failure = std::current_exception();
-        }
-      }
-      barrier.wait();
-      if (failure != nullptr) return;
-    }
-  });
-  if (failure != nullptr) std::rethrow_exception(failure);
-}
-
-// Each kernel is a call of its own: barriers inside the host's tasks would wait for ever if the
-// host ran them one after the other.
-void CpuRunner::run_on_host(const StepContext& step, const TapRequest& tap) {
-  HostExecutor& host = *executable_->host_executor();
-  for (std::size_t p = 0; p < phases_.size(); ++p) {
-    const Phase& phase = phases_[p];
-    const auto workers =
-        static_cast<int>(std::min<std::int64_t>(executable_->threads(), phase.tasks));
-    ranges_[0].deal_all(phase.tasks);
-    if (workers <= 1) {
-      run_tasks(step, phase, ranges_[0], 0);
-    } else {
-      host.parallel(workers, [&](int worker) { run_tasks(step, phase, ranges_[0], worker); });
-    }
-    if (phase.ends_instruction >= 0) call_tap(step, tap, phase.ends_instruction);
-  }
-}
-
 void CpuRunner::call_tap(const StepContext& step, const TapRequest& tap, int instruction) const {
   if (tap.detail == TapDetail::as_run) return (*tap.tap)({.instruction = instruction});
   const Program& program = executable_->program();
@@ -204,12 +158,18 @@ void CpuRunner::call_tap(const StepContext& step, const TapRequest& tap, int ins
        operands(program.instructions[static_cast<std::size_t>(instruction)]).writes) {
     if (!tap.wants(id)) continue;
     const Value& value = program.value(id);
-    const std::int64_t rows = step.input.rows(value.rows);
-    (*tap.tap)({.instruction = instruction,
-                .name = value.name,
-                .rows = rows,
-                .columns = value.columns,
-                .data = {step.value(id), static_cast<std::size_t>(rows * value.columns)}});
+    TapEvent event{.instruction = instruction,
+                   .name = value.name,
+                   .rows = step.input.rows(value.rows),
+                   .columns = value.columns,
+                   .type = value.type};
+    const auto elements = static_cast<std::size_t>(event.rows * event.columns);
+    if (value.type == ValueType::i32) {
+      event.indices = {step.indices(id), elements};
+    } else {
+      event.data = {step.value(id), elements};
+    }
+    (*tap.tap)(event);
   }
 }
 

@@ -1,13 +1,12 @@
 // A session's side of the CPU executor: its arena, work space and cache pages.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <vector>
 
 #include "cpu/executable.hpp"
 #include "cpu/ops/kernel.hpp"
-#include "cpu/threads/task_ranges.hpp"
+#include "cpu/threads/phases.hpp"
 #include "src/device/device.hpp"
 #include "src/device/row_results.hpp"
 #include "src/state/host_pool.hpp"
@@ -40,17 +39,13 @@ class CpuRunner final : public Runner {
     int ends_instruction = -1;  ///< index, if this is its last kernel
   };
 
+  class StepWork;
+
   float* memory() const { return reinterpret_cast<float*>(memory_.get()); }
   void check(const StepInput& input) const;
   void place_phases(const StepContext& step, const TapRequest& tap);
   bool must_run_apart(const StepContext& step, const TapRequest& tap, Range run) const;
   void place(const StepContext& step, const CompiledInstruction& instruction, bool tapped);
-  void run_tasks(const StepContext& step, const Phase& phase, TaskRanges& ranges,
-                 int worker) noexcept;
-  /// Tasks of the next phase, from `phase` on, that more than one worker takes part in.
-  std::int64_t next_shared_tasks(std::size_t phase) const;
-  void run_on_pool(const StepContext& step, const TapRequest& tap);
-  void run_on_host(const StepContext& step, const TapRequest& tap);
   void call_tap(const StepContext& step, const TapRequest& tap, int instruction) const;
   float* worker_space(int worker) const;
 
@@ -61,7 +56,7 @@ class CpuRunner final : public Runner {
   LazyMemory memory_;           ///< arena, shared space, threads' spaces
   std::vector<float*> values_;  ///< per value of the program
   std::vector<Phase> phases_;
-  std::array<TaskRanges, 2> ranges_;  ///< of the shared phases, in turns
+  PhaseScheduler scheduler_;
   std::string_view ran_on_;
   HostRowResults results_;
   std::uint64_t steps_ = 0;

@@ -37,13 +37,13 @@ struct BenchGroup {
 };
 
 std::vector<BenchGroup> groups(const BenchArguments& arguments) {
-  const auto prompts = numbers(arguments.prompt, "-p", 512, 0, kMostTokens);
-  const auto generates = numbers(arguments.generate, "-n", 128, 0, kMostTokens);
-  const auto depths = numbers(arguments.depth, "-d", 0, 0, kMostTokens);
-  const auto batches = numbers(arguments.batch, "-b", 2048, 1, kMostTokens);
-  const auto ubatches = numbers(arguments.ubatch, "-ub", 512, 1, kMostRows);
+  const auto prompts = numbers(arguments.prompt, "--n-prompt", 512, 0, kMostTokens);
+  const auto generates = numbers(arguments.generate, "--n-gen", 128, 0, kMostTokens);
+  const auto depths = numbers(arguments.depth, "--n-depth", 0, 0, kMostTokens);
+  const auto batches = numbers(arguments.batch, "--batch-size", 2048, 1, kMostTokens);
+  const auto ubatches = numbers(arguments.ubatch, "--ubatch-size", 512, 1, kMostRows);
   const auto sequence_counts = numbers(arguments.sequences, "--sequences", 1, 1, kMostRows);
-  const auto threads = numbers(arguments.threads, "-t", 0, 0, 4096);
+  const auto threads = numbers(arguments.threads, "--threads", 0, 0, 4096);
   std::vector<BenchGroup> all;
   for (const std::int64_t thread_count : threads) {
     for (const std::int64_t ubatch : ubatches) {
@@ -81,6 +81,7 @@ void run_group(const BenchGroup& group, const BenchArguments& arguments,
                const std::shared_ptr<const Model>& model, const Interrupt& interrupt,
                std::vector<BenchRow>& rows) {
   LoadOptions options = arguments.load;
+  apply(arguments.rope, *model, options.run);
   options.run.context = group.context();
   options.max_sequences = group.sequences;
   options.max_step_tokens = group.ubatch;
@@ -107,7 +108,7 @@ void run_group(const BenchGroup& group, const BenchArguments& arguments,
 int run(const BenchArguments& arguments) {
   const std::vector<BenchGroup> all = groups(arguments);
   const Interrupt interrupt;
-  const auto model = Model::open(arguments.model);
+  const auto model = open_model(arguments.model, arguments.load);
   std::vector<BenchRow> rows;
   for (const BenchGroup& group : all) run_group(group, arguments, model, interrupt, rows);
   print(arguments.json ? json_report(rows) : table_report(rows));

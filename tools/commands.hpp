@@ -12,7 +12,7 @@ namespace ingot::tools {
 inline constexpr int kSuccess = 0;
 inline constexpr int kFailure = 1;        ///< an ingot::Error, or a check that did not hold
 inline constexpr int kBadUsage = 2;       ///< arguments that have no meaning
-inline constexpr int kInterrupted = 130;  ///< Ctrl-C, as shells number it
+inline constexpr int kInterrupted = 130;  ///< 128 + SIGINT; see interrupted_exit_code
 
 /// Arguments that parse but do not go together; ends in kBadUsage.
 class UsageError : public std::runtime_error {

@@ -8,6 +8,7 @@
 #include "ingot/dtype.hpp"
 #include "ingot/gguf.hpp"
 #include "support/files.hpp"
+#include "support/interrupt.hpp"
 #include "support/load_options.hpp"
 #include "support/terminal.hpp"
 
@@ -21,6 +22,7 @@ struct DequantizeArguments {
 };
 
 int run(const DequantizeArguments& arguments) {
+  const Interrupt interrupt;
   const auto file = GgufFile::open(arguments.model);
   const GgufTensor* tensor = file->find_tensor(arguments.tensor);
   if (tensor == nullptr) {
@@ -32,12 +34,14 @@ int run(const DequantizeArguments& arguments) {
     fail(ErrorCode::unsupported, "tensor '", arguments.tensor, "' is stored as type ",
          tensor->type_id, ", which this library does not decode");
   }
+  require_other_file("--out", arguments.out, model_files(*file));
   FloatFile out(arguments.out);
   constexpr std::size_t kBlocks = 4096;  // at most 4 MiB of floats at a time
   const auto elements = static_cast<std::size_t>(block_size(*type));
   const auto bytes = static_cast<std::size_t>(block_bytes(*type));
   std::vector<float> values(kBlocks * elements);
   for (std::span<const std::byte> rest = tensor->data; !rest.empty();) {
+    interrupt.check();
     const std::size_t blocks = std::min(kBlocks, rest.size() / bytes);
     const std::span<float> part = std::span(values).first(blocks * elements);
     dequantize(*type, rest.first(blocks * bytes), part);

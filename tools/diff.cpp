@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "ingot/printable.hpp"
 #include "ingot/session.hpp"
 #include "support/files.hpp"
 #include "support/load_options.hpp"
+#include "support/rope_options.hpp"
 #include "support/terminal.hpp"
 
 namespace ingot::tools {
@@ -24,6 +26,7 @@ struct DiffArguments {
   std::string against;
   bool all = false;
   LoadOptions load;
+  RopeArguments rope;
 };
 
 std::string scientific(double value) {
@@ -32,16 +35,26 @@ std::string scientific(double value) {
   return text.data();
 }
 
-/// How much of its bound a difference uses; NaN uses more than any.
-double share(const ValueDifference& difference) {
-  return std::isnan(difference.error) ? INFINITY : difference.ratio();
+/// How an error stands to its bound, in words that stay short however large it is.
+std::string share(const ValueDifference& difference) {
+  const double ratio = difference.ratio();
+  if (std::isinf(difference.bound)) return "sums may leave the range of f32";
+  if (std::isinf(difference.error)) return "a number on one side only";
+  if (std::isinf(ratio)) return "nothing explains it";
+  if (ratio <= 1) return fixed(ratio, 3) + " of it";
+  return (ratio < 1000 ? fixed(ratio, 1) : scientific(ratio)) + " times as much";
 }
 
 std::string describe(const ValueDifference& difference) {
-  return "instruction " + std::to_string(difference.instruction) + " " + difference.operation +
-         " -> " + difference.value + ": error " + scientific(difference.error) + ", bound " +
-         scientific(difference.bound) + " (" + fixed(share(difference), 3) + " of it), row " +
-         std::to_string(difference.worst_row);
+  std::string text = "instruction " + std::to_string(difference.instruction) + " " +
+                     difference.operation + " -> " + difference.value + ": ";
+  if (difference.is_index) {
+    text += difference.error > 0 ? fixed(difference.error, 0) + " indices differ" : "indices agree";
+  } else {
+    text += "error " + scientific(difference.error) + ", bound " + scientific(difference.bound) +
+            " (" + share(difference) + ")";
+  }
+  return text + ", row " + std::to_string(difference.worst_row);
 }
 
 bool is_beyond(const ValueDifference& difference) {
@@ -49,12 +62,14 @@ bool is_beyond(const ValueDifference& difference) {
 }
 
 int run(const DiffArguments& arguments) {
-  const auto model = Model::open(arguments.model);
+  const auto model = open_model(arguments.model, arguments.load);
   const std::vector<TokenId> ids = read_ids(arguments.token_file, model->spec().vocabulary_size);
   LoadOptions a = arguments.load;
+  apply(arguments.rope, *model, a.run);
   a.run.context = static_cast<std::int64_t>(ids.size());
   LoadOptions b = a;
   b.device = arguments.against;
+  warn(model->warnings());
   const std::vector<ValueDifference> differences = compare_devices(model, ids, a, b);
   if (differences.empty()) fail(ErrorCode::internal, "the two devices gave no values to compare");
 
@@ -65,14 +80,14 @@ int run(const DiffArguments& arguments) {
   const auto first = std::find_if(differences.begin(), differences.end(), is_beyond);
   const auto worst =
       std::max_element(differences.begin(), differences.end(),
-                       [](const auto& x, const auto& y) { return share(x) < share(y); });
+                       [](const auto& x, const auto& y) { return x.ratio() < y.ratio(); });
   const auto count = std::count_if(differences.begin(), differences.end(), is_beyond);
   text += "compared " + a.device + " with " + b.device + ": " + std::to_string(differences.size()) +
           " values, " + std::to_string(ids.size()) + " tokens, " + std::to_string(count) +
           " beyond the bound\n";
   text += "first beyond: " + (first == differences.end() ? "none" : describe(*first)) + '\n';
   text += "worst: " + describe(*worst) + '\n';
-  print(text);
+  print(printable_lines(text));
   return count == 0 ? kSuccess : kFailure;
 }
 
@@ -98,6 +113,7 @@ Command add_diff(CLI::App& app) {
       ->type_name("NAME");
   command->add_flag("--all", arguments->all, "Print every value's line, not only first and worst");
   add_cache_options(*command, arguments->load.cache);
+  add_rope_options(*command, arguments->rope);
   return {command, [arguments] { return run(*arguments); }};
 }
 

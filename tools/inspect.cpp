@@ -8,9 +8,11 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "ingot/printable.hpp"
 #include "ingot/session.hpp"
 #include "support/inspect_json.hpp"
 #include "support/load_options.hpp"
+#include "support/rope_options.hpp"
 #include "support/terminal.hpp"
 
 namespace ingot::tools {
@@ -21,6 +23,7 @@ struct InspectArguments {
   bool json = false;
   bool program = false;
   std::string device;
+  RopeArguments rope;
 };
 
 /// What can be said of a file; a vocabulary or an architecture this build does not run leaves gaps,
@@ -53,12 +56,12 @@ Findings examine(const std::string& path) {
   return findings;
 }
 
-/// A line of the summary: a title in a column, then the text.
+/// A line of the summary: a title in a column, then the text, in which names of the file may be.
 std::string line(const std::string& title, const std::string& text) {
   constexpr std::size_t kColumn = 14;
   std::string start = title;
   start.resize(std::max(kColumn, title.size() + 1), ' ');
-  return start + text + '\n';
+  return start + printable(text) + '\n';
 }
 
 /// `text` with spaces in front up to `width`.
@@ -74,11 +77,17 @@ std::string human_count(std::uint64_t count) {
 
 std::string describe_spec(const ModelSpec& spec) {
   const auto number = [](std::int64_t value) { return std::to_string(value); };
-  std::string text =
-      line("size", number(spec.layer_count) + " layers, hidden " + number(spec.hidden_size) +
-                       ", feed-forward " + number(spec.feed_forward_size) + ", " +
-                       number(spec.head_count) + " heads, " + number(spec.kv_head_count) +
-                       " kv heads, head size " + number(spec.key_size));
+  // A size that some layers have smaller.
+  const auto size = [&](std::int64_t largest, const std::vector<std::int64_t>& layers) {
+    if (layers.empty()) return number(largest);
+    return number(*std::min_element(layers.begin(), layers.end())) + " to " + number(largest);
+  };
+  std::string text = line(
+      "size", number(spec.layer_count) + " layers, hidden " + number(spec.hidden_size) +
+                  ", feed-forward " + size(spec.feed_forward_size, spec.layer_feed_forward_sizes) +
+                  ", " + size(spec.head_count, spec.layer_head_counts) + " heads, " +
+                  size(spec.kv_head_count, spec.layer_kv_head_counts) + " kv heads, head size " +
+                  number(spec.key_size));
   std::string rope =
       "base " + fixed(spec.rope_base, 0) + ", " + number(spec.rotary_size) + " columns of a head";
   const RopeScaling& scaling = spec.rope_scaling;
@@ -93,9 +102,10 @@ std::string describe_spec(const ModelSpec& spec) {
   }
   text += line("rope", rope);
   if (spec.expert_count > 0) {
-    text += line("experts", number(spec.expert_count) + " per layer, feed-forward " +
-                                number(spec.expert_feed_forward_size) + ", each token uses " +
-                                number(spec.expert_used_count));
+    text += line("experts",
+                 number(spec.expert_count) + " per layer, feed-forward " +
+                     size(spec.expert_feed_forward_size, spec.layer_expert_feed_forward_sizes) +
+                     ", each token uses " + number(spec.expert_used_count));
   }
   text += line("context", number(spec.context_length) + " tokens");
   return text;
@@ -229,6 +239,9 @@ std::string summary(const Findings& findings) {
   if (!findings.model_problem.empty()) text += line("not runnable", findings.model_problem);
   text += findings.tokenizer ? describe_tokenizer(*findings.tokenizer)
                              : line("no tokenizer", findings.tokenizer_problem);
+  if (findings.model) {
+    for (const std::string& warning : findings.model->warnings()) text += line("warning", warning);
+  }
   return text + describe_tensors(file);
 }
 
@@ -246,6 +259,8 @@ nlohmann::ordered_json json(const Findings& findings) {
                        {"key_size", spec.key_size},
                        {"value_size", spec.value_size},
                        {"vocabulary_size", spec.vocabulary_size},
+                       {"logit_count", spec.logit_count},
+                       {"token_count", spec.token_count},
                        {"context_length", spec.context_length},
                        {"norm_epsilon", spec.norm_epsilon},
                        {"rope_base", spec.rope_base},
@@ -256,6 +271,14 @@ nlohmann::ordered_json json(const Findings& findings) {
                        {"expert_feed_forward_size", spec.expert_feed_forward_size},
                        {"parameter_count", spec.parameter_count},
                        {"active_parameter_count", spec.active_parameter_count}};
+    for (const auto& [name, sizes] :
+         {std::pair("layer_head_counts", &spec.layer_head_counts),
+          std::pair("layer_kv_head_counts", &spec.layer_kv_head_counts),
+          std::pair("layer_feed_forward_sizes", &spec.layer_feed_forward_sizes),
+          std::pair("layer_expert_feed_forward_sizes", &spec.layer_expert_feed_forward_sizes)}) {
+      if (!sizes->empty()) result["model"][name] = *sizes;
+    }
+    if (!findings.model->warnings().empty()) result["warnings"] = findings.model->warnings();
   }
   if (!findings.cache_bytes_per_token.empty()) {
     nlohmann::ordered_json& cache = result["cache_bytes_per_token"];
@@ -274,16 +297,21 @@ int run(const InspectArguments& arguments) {
   if (!arguments.device.empty() && !arguments.program) {
     throw UsageError("--device says where the instructions of --program run; give both");
   }
+  if (arguments.rope.given() && !arguments.program) {
+    throw UsageError("the --rope options change the program that --program prints; give both");
+  }
   if (arguments.program) {
-    std::string text = Model::open(arguments.model)->program_text({}, arguments.device);
+    const auto model = Model::open(arguments.model);
+    RunOptions options;
+    apply(arguments.rope, *model, options);
+    std::string text = model->program_text(options, arguments.device);
     if (!text.empty() && text.back() != '\n') text += '\n';
-    print(text);
+    print(printable_lines(text));
     return kSuccess;
   }
   const Findings findings = examine(arguments.model);
   if (arguments.json) {
-    // Strings of a file need not be UTF-8; JSON's must.
-    print(json(findings).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + '\n');
+    print(json_text(json(findings)));
   } else {
     print(summary(findings));
   }
@@ -307,6 +335,7 @@ Command add_inspect(CLI::App& app) {
                    "With --program: which of them this device runs as one")
       ->check(device_name())
       ->type_name("NAME");
+  add_rope_options(*command, arguments->rope);
   return {command, [arguments] { return run(*arguments); }};
 }
 

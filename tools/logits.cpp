@@ -1,15 +1,17 @@
 // ingot logits: the logits of every position, for comparing with other engines.
 #include <algorithm>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "commands.hpp"
 #include "ingot/session.hpp"
 #include "support/files.hpp"
+#include "support/finite.hpp"
 #include "support/interrupt.hpp"
 #include "support/load_options.hpp"
+#include "support/numbers.hpp"
+#include "support/rope_options.hpp"
 #include "support/terminal.hpp"
 
 namespace ingot::tools {
@@ -21,6 +23,7 @@ struct LogitsArguments {
   std::vector<std::string> out_files;
   std::int64_t chunk = 0;
   LoadOptions load;
+  RopeArguments rope;
 };
 
 /// Without --chunk, a step yields at most so many bytes of logits; they are written before the
@@ -50,16 +53,27 @@ void check(const LogitsArguments& arguments) {
                      " times and --out " + std::to_string(arguments.out_files.size()) +
                      "; they go in pairs");
   }
-  const std::set<std::string> names(arguments.out_files.begin(), arguments.out_files.end());
-  if (names.size() != arguments.out_files.size()) {
-    throw UsageError("two --out have the same name");
+  const std::vector<std::string>& outs = arguments.out_files;
+  for (std::size_t i = 0; i < outs.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (outs[i] == outs[j] || (!is_stream(outs[i]) && is_same_file(outs[i], outs[j]))) {
+        throw UsageError("two --out are the same file, '" + outs[j] + "' and '" + outs[i] + "'");
+      }
+    }
   }
+}
+
+void check_files(const LogitsArguments& arguments, const GgufFile& model) {
+  std::vector<InputFile> inputs = model_files(model);
+  for (const std::string& path : arguments.token_files) inputs.push_back({"--tokens", path});
+  for (const std::string& path : arguments.out_files) require_other_file("--out", path, inputs);
 }
 
 int run(const LogitsArguments& arguments) {
   check(arguments);
   const Interrupt interrupt;
-  const auto model = Model::open(arguments.model);
+  const auto model = open_model(arguments.model, arguments.load);
+  check_files(arguments, model->file());
   const std::int64_t vocabulary_size = model->spec().vocabulary_size;
   std::vector<std::vector<TokenId>> all_ids = read_all_ids(arguments, vocabulary_size);
 
@@ -71,6 +85,7 @@ int run(const LogitsArguments& arguments) {
   }
   const auto count = static_cast<std::int64_t>(all_ids.size());
   LoadOptions options = arguments.load;
+  apply(arguments.rope, *model, options.run);
   options.run.context = static_cast<std::int64_t>(longest);
   options.max_sequences = count;
   std::int64_t chunk = arguments.chunk;
@@ -107,6 +122,10 @@ int run(const LogitsArguments& arguments) {
       const std::size_t rows = requests[i].tokens.size();
       const auto width = static_cast<std::size_t>(result.vocabulary_size());
       const auto first = static_cast<std::size_t>(result.first_row(i));
+      for (std::size_t row = 0; row < rows; ++row) {
+        require_finite(result.logits(static_cast<std::int64_t>(first + row)),
+                       stepped[i]->done + row, arguments.model);
+      }
       stepped[i]->file.write(result.values().subspan(first * width, rows * width));
       stepped[i]->done += rows;
       done += rows;
@@ -139,10 +158,11 @@ Command add_logits(CLI::App& app) {
         "int32 ids of a sequence; repeat in pairs with --out: all are stepped as one batch");
   files("--out", arguments->out_files, "Where its logits go");
   command->add_option("--chunk", arguments->chunk, "Step so many tokens of a sequence at a time")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30).description(""))
+      ->check(whole_number(1, std::int64_t{1} << 30))
       ->type_name("N");
   add_device_options(*command, arguments->load);
   add_cache_options(*command, arguments->load.cache);
+  add_rope_options(*command, arguments->rope);
   return {command, [arguments] { return run(*arguments); }};
 }
 

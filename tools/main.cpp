@@ -1,6 +1,7 @@
 // The ingot program: finds the subcommand and turns what goes wrong into one line on stderr and an
-// exit code: 0 success, 1 failure, 2 bad usage, 130 interrupted.
+// exit code: 0 success, 1 failure, 2 bad usage, 128 + the signal that ended it (130: Ctrl-C).
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -12,17 +13,18 @@
 #include "commands.hpp"
 #include "ingot/error.hpp"
 #include "ingot/version.hpp"
+#include "support/bus_error.hpp"
+#include "support/interrupt.hpp"
 #include "support/terminal.hpp"
 
 namespace {
 
 using namespace ingot::tools;
 
-/// Prints one line, whatever the message has in it.
+/// Prints one line, whatever the message has in it. CLI11's messages may have several.
 void complain(std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
-  message = "ingot: " + message + "\n";
-  std::fputs(message.c_str(), stderr);
+  note("ingot: " + message);
 }
 
 int run_program(int argc, char** argv) {
@@ -31,7 +33,7 @@ int run_program(int argc, char** argv) {
   app.set_version_flag("--version", "ingot " + std::string(ingot::version()));
   app.footer(
       "ingot COMMAND --help describes a command. Exit codes: 0 success, 1 failure, 2 bad "
-      "usage, 130 interrupted.");
+      "usage, 128 + the number of the signal that ended it (130: Ctrl-C).");
   const std::vector<Command> commands = {add_run(app),        add_logits(app),     add_diff(app),
                                          add_tokenize(app),   add_dequantize(app), add_inspect(app),
                                          add_perplexity(app), add_quantize(app),   add_devices(app),
@@ -71,11 +73,14 @@ int run_program(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  report_bus_errors();
+  // A file that would pass the shell's limit (ulimit -f) is then refused by write, with a message.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return run_program(argc, argv);
   } catch (const ingot::Error& error) {
     complain(error.what());
-    return error.code() == ingot::ErrorCode::cancelled ? kInterrupted : kFailure;
+    return error.code() == ingot::ErrorCode::cancelled ? interrupted_exit_code() : kFailure;
   } catch (const std::bad_alloc&) {
     complain("out of memory");
   } catch (const std::exception& error) {

@@ -16,8 +16,11 @@
 #include "ingot/sampler/log_probability.hpp"
 #include "ingot/session.hpp"
 #include "support/files.hpp"
+#include "support/finite.hpp"
 #include "support/interrupt.hpp"
 #include "support/load_options.hpp"
+#include "support/numbers.hpp"
+#include "support/rope_options.hpp"
 #include "support/terminal.hpp"
 
 namespace ingot::tools {
@@ -29,6 +32,7 @@ struct PerplexityArguments {
   std::int64_t window = 512;
   std::int64_t window_limit = 0;
   LoadOptions load;
+  RopeArguments rope;
 };
 
 /// Logits held at a time: the scored half of a long window is stepped in parts.
@@ -61,7 +65,7 @@ std::vector<TokenId> read_tokens(const PerplexityArguments& arguments, const Tok
 }
 
 void score_window(Session& session, SequenceId sequence, std::span<const TokenId> window,
-                  const Interrupt& interrupt, Scores& scores) {
+                  const std::string& model, const Interrupt& interrupt, Scores& scores) {
   session.rewind(sequence, 0);
   const std::size_t first = window.size() / 2;
   const StepOptions options{.cancel = interrupt.cancel()};
@@ -76,6 +80,7 @@ void score_window(Session& session, SequenceId sequence, std::span<const TokenId
         session.step({{sequence, window.subspan(start, count), Outputs::all()}}, options);
     for (std::size_t i = 0; i < count; ++i) {
       const std::span<const float> logits = result.logits(static_cast<std::int64_t>(i));
+      require_finite(logits, start + i, model);
       const TokenId next = window[start + i + 1];
       scores.add(log_probabilities(logits, next).chosen.log_probability);
     }
@@ -84,7 +89,7 @@ void score_window(Session& session, SequenceId sequence, std::span<const TokenId
 
 int run(const PerplexityArguments& arguments) {
   const Interrupt interrupt;
-  const auto model = Model::open(arguments.model);
+  const auto model = open_model(arguments.model, arguments.load);
   const auto tokenizer = model->tokenizer();
   std::vector<TokenId> ids = read_tokens(arguments, *tokenizer);
   const auto window = static_cast<std::size_t>(arguments.window);
@@ -98,6 +103,7 @@ int run(const PerplexityArguments& arguments) {
   }
 
   LoadOptions options = arguments.load;
+  apply(arguments.rope, *model, options.run);
   options.run.context = arguments.window;
   const auto executable = load(model, options, interrupt);
   note("load        " + plan_line(executable->plan()));
@@ -109,7 +115,7 @@ int run(const PerplexityArguments& arguments) {
   for (std::size_t i = 0; i < count; ++i) {
     const std::span<TokenId> part = std::span(ids).subspan(i * window, window);
     if (tokenizer->adds_bos() && tokenizer->bos()) part.front() = *tokenizer->bos();
-    score_window(session, sequence, part, interrupt, scores);
+    score_window(session, sequence, part, arguments.model, interrupt, scores);
     bar.update("perplexity " + fixed(scores.perplexity(), 4), i + 1, count);
   }
   bar.clear();
@@ -139,15 +145,16 @@ Command add_perplexity(CLI::App& app) {
       ->required()
       ->type_name("TEXT");
   command->add_option("--ctx", arguments->window, "Tokens of a window")
-      ->check(CLI::Range(std::int64_t{4}, std::int64_t{1} << 30).description(""))
+      ->check(whole_number(4, std::int64_t{1} << 30))
       ->type_name("N")
       ->capture_default_str();
   command
       ->add_option("--windows", arguments->window_limit, "Only the first N windows; default: all")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40).description(""))
+      ->check(whole_number(1, std::int64_t{1} << 40))
       ->type_name("N");
   add_device_options(*command, arguments->load);
   add_cache_options(*command, arguments->load.cache);
+  add_rope_options(*command, arguments->rope);
   return {command, [arguments] { return run(*arguments); }};
 }
 

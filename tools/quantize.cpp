@@ -10,6 +10,7 @@
 #include "ingot/dtype.hpp"
 #include "ingot/gguf.hpp"
 #include "ingot/gguf_writer.hpp"
+#include "quantize/conversion.hpp"
 #include "support/files.hpp"
 #include "support/interrupt.hpp"
 #include "support/load_options.hpp"
@@ -23,6 +24,7 @@ struct QuantizeArguments {
   std::string out;
   DType type = DType::Q8_0;
   bool requantize = false;
+  bool allow_nonfinite = false;
 };
 
 /// Types this program encodes to, and the number that general.file_type has for a file of mostly
@@ -64,30 +66,6 @@ std::optional<DType> new_type(const GgufTensor& tensor, DType wanted) {
   return std::nullopt;
 }
 
-/// Decodes and encodes a tensor piece by piece: whole blocks of both types, about 4 MiB of floats.
-void convert(const GgufTensor& tensor, DType to, const GgufWriter::Sink& sink,
-             const std::function<void(std::uint64_t)>& progress) {
-  const DType from = *tensor.dtype();
-  // Block sizes are powers of two, so the larger one is a multiple of the smaller.
-  const auto unit = static_cast<std::size_t>(std::max(block_size(from), block_size(to)));
-  const std::size_t piece = unit * std::max<std::size_t>(1, (std::size_t{1} << 20) / unit);
-  std::vector<float> values;
-  std::vector<std::byte> encoded;
-  const auto total = static_cast<std::size_t>(tensor.element_count());
-  for (std::size_t done = 0; done < total;) {
-    values.resize(std::min(piece, total - done));
-    const auto count = static_cast<std::int64_t>(values.size());
-    const auto offset = static_cast<std::size_t>(row_bytes(from, static_cast<std::int64_t>(done)));
-    dequantize(from, tensor.data.subspan(offset, static_cast<std::size_t>(row_bytes(from, count))),
-               values);
-    encoded.resize(static_cast<std::size_t>(row_bytes(to, count)));
-    quantize(to, values, encoded);
-    sink(encoded);
-    done += values.size();
-    progress(values.size());
-  }
-}
-
 void copy_metadata(const GgufFile& file, const Target& target, GgufWriter& writer) {
   for (const auto& [key, value] : file.metadata()) {
     if (key.starts_with("split.")) continue;  // the result is one file
@@ -105,6 +83,7 @@ int run(const QuantizeArguments& arguments) {
   }
   const Interrupt interrupt;
   const auto file = GgufFile::open(arguments.in);
+  require_other_file("OUT", arguments.out, model_files(*file, "IN"));
   GgufWriter writer;
   copy_metadata(*file, target, writer);
 
@@ -118,14 +97,16 @@ int run(const QuantizeArguments& arguments) {
     done += elements;
     bar.update("quantizing", done, total);
   };
+  Conversion conversion(arguments.in, arguments.allow_nonfinite, progress);
   for (const GgufTensor& tensor : file->tensors()) {
     total += static_cast<std::uint64_t>(tensor.element_count());
     const auto type = new_type(tensor, target.type);
     if (!type) {
       writer.add_tensor(tensor.name, tensor.type_id, tensor.shape,
-                        GgufWriter::Source([&tensor, &progress](const GgufWriter::Sink& sink) {
-                          sink(tensor.data);
-                          progress(static_cast<std::uint64_t>(tensor.element_count()));
+                        GgufWriter::Source([&](const GgufWriter::Sink& sink) {
+                          const auto own = tensor.dtype();
+                          own ? conversion.stream(tensor, *own, sink)
+                              : conversion.copy(tensor, sink);
                         }));
       continue;
     }
@@ -137,11 +118,10 @@ int run(const QuantizeArguments& arguments) {
     }
     ++converted;
     if (*type != target.type) ++fallen_back;
-    writer.add_tensor(
-        tensor.name, *type, tensor.shape,
-        GgufWriter::Source([&tensor, &progress, to = *type](const GgufWriter::Sink& sink) {
-          convert(tensor, to, sink, progress);
-        }));
+    writer.add_tensor(tensor.name, *type, tensor.shape,
+                      GgufWriter::Source([&, to = *type](const GgufWriter::Sink& sink) {
+                        conversion.stream(tensor, to, sink);
+                      }));
   }
   const auto path = output_target(arguments.out);
   writer.write(path);
@@ -153,6 +133,14 @@ int run(const QuantizeArguments& arguments) {
                                " of them to a type with smaller blocks, for their row length)") +
        ", the others are kept: " + human_bytes(file->total_bytes()) + " -> " +
        human_bytes(std::filesystem::file_size(path)));
+  if (conversion.replaced() > 0) {
+    note("replaced " + std::to_string(conversion.replaced()) +
+         " elements that were NaN or infinite by 0");
+  }
+  if (conversion.saturated() > 0) {
+    note("replaced " + std::to_string(conversion.saturated()) +
+         " elements beyond the type's reach by the nearest it has");
+  }
   return kSuccess;
 }
 
@@ -185,6 +173,9 @@ Command add_quantize(CLI::App& app) {
       ->type_name("TYPE");
   command->add_flag("--allow-requantize", arguments->requantize,
                     "Also convert matrices that are quantized already");
+  command->add_flag("--allow-nonfinite", arguments->allow_nonfinite,
+                    "Replace NaN and infinities by 0, what the type cannot hold by its nearest "
+                    "number, and say how many; without, they are refused");
   return {command, [arguments] { return run(*arguments); }};
 }
 

@@ -10,6 +10,8 @@
 #include "support/files.hpp"
 #include "support/interrupt.hpp"
 #include "support/load_options.hpp"
+#include "support/numbers.hpp"
+#include "support/rope_options.hpp"
 #include "support/terminal.hpp"
 
 namespace ingot::tools {
@@ -31,6 +33,7 @@ struct RunArguments {
   // answer (Chen et al. 2021, arXiv:2107.03374, section 2.1; also used for StarCoder, CodeLlama).
   SamplerOptions sampler{.temperature = 0.2, .top_k = 40, .top_p = 0.95, .min_p = 0};
   LoadOptions load;
+  RopeArguments rope;
 };
 
 bool fills_in(const RunArguments& arguments) {
@@ -77,10 +80,9 @@ void ask_for_middle(const RunArguments& arguments, const Session& session,
   FimOptions options;
   options.order = arguments.fim_order;
   options.trim = arguments.fim_trim;
-  // Room for what is to be generated, so that trimming leaves space to answer in.
-  const std::int64_t wanted = arguments.max_tokens >= 0 ? arguments.max_tokens : 256;
-  options.token_limit = arguments.fim_trim ? std::max<std::int64_t>(1, session.context() - wanted)
-                                           : session.context();
+  options.token_limit = session.context();
+  // What must be trimmed anyway leaves space to answer in.
+  options.trim_reserve = arguments.max_tokens >= 0 ? arguments.max_tokens : 256;
   const auto tokenizer = session.executable().model()->tokenizer();
   FimPrompt prompt = build_fim_prompt(*tokenizer, read_text(arguments.fim_prefix_file),
                                       read_text(arguments.fim_suffix_file), options);
@@ -93,6 +95,7 @@ void ask_for_middle(const RunArguments& arguments, const Session& session,
 }
 
 void report(const GenerateResult& result) {
+  warn(result.warnings);
   const GenerateTimings& timings = result.timings;
   note("prompt    " + std::to_string(timings.prompt_tokens) + " tokens, " +
        fixed(timings.prompt_seconds, 3) + " s, " + fixed(timings.prompt_tokens_per_second(), 1) +
@@ -109,13 +112,16 @@ int run(const RunArguments& arguments) {
   const Interrupt interrupt;
   GenerateRequest request = read_request(arguments);
   double load_seconds = 0;
-  const auto executable =
-      load(Model::open(arguments.model), arguments.load, interrupt, &load_seconds);
+  const auto model = open_model(arguments.model, arguments.load);
+  LoadOptions options = arguments.load;
+  apply(arguments.rope, *model, options.run);
+  const auto executable = load(model, options, interrupt, &load_seconds);
   Session session(executable);
   note("load      " + fixed(load_seconds, 3) + " s, " + plan_line(executable->plan()));
   if (fills_in(arguments)) ask_for_middle(arguments, session, request);
 
   ProgressBar bar;
+  LineEnd line_end;
   GenerateCallbacks callbacks;
   callbacks.cancel = interrupt.cancel();
   callbacks.progress = [&](std::string_view what, std::uint64_t done, std::uint64_t total) {
@@ -124,14 +130,14 @@ int run(const RunArguments& arguments) {
   callbacks.on_text = [&](std::string_view text) {
     bar.clear();
     print(text);
+    line_end.saw(text);
     return true;
   };
   const GenerateResult result = generate(session, request, callbacks);
   bar.clear();
-  // On a terminal the text and the timings share the screen, and the text may not end its line.
-  if (stderr_is_terminal() && !result.text.empty() && result.text.back() != '\n') note("");
+  line_end.finish();
   report(result);
-  return interrupt.requested() ? kInterrupted : kSuccess;
+  return interrupt.requested() ? interrupted_exit_code() : kSuccess;
 }
 
 }  // namespace
@@ -162,15 +168,17 @@ Command add_run(CLI::App& app) {
                       CLI::ignore_case)
                       .description(""))
       ->type_name("auto|psm|spm");
-  command->add_flag("--fim-trim", arguments->fim_trim,
-                    "Drop the far ends of prefix and suffix when they exceed the context");
+  command->add_flag(
+      "--fim-trim", arguments->fim_trim,
+      "Drop the far ends of prefix and suffix when they exceed the context; then room "
+      "for -n tokens, at most half the context, stays free for the answer");
   command->add_flag("--no-special", arguments->no_special,
                     "Read the text of special tokens in the prompt as plain text");
 
   command
       ->add_option("-n,--max-tokens", arguments->max_tokens,
                    "Most tokens to generate; -1: until the model ends or the context is full")
-      ->check(CLI::Range(std::int64_t{-1}, std::int64_t{1} << 40).description(""))
+      ->check(whole_number(-1, std::int64_t{1} << 40))
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--stop", arguments->stop, "End before this text; may be repeated")
@@ -182,29 +190,42 @@ Command add_run(CLI::App& app) {
   SamplerOptions& sampler = arguments->sampler;
   const std::string group =
       "Sampling (applied in this order: penalties, top-k, top-p, min-p, temperature)";
-  const auto number = [&](const std::string& name, auto& value, const std::string& help) {
-    command->add_option(name, value, help)->group(group)->type_name("X")->capture_default_str();
+  // The ranges are those of SamplerOptions, which check() asks once more.
+  const auto number = [&](const std::string& name, auto& value, const CLI::Validator& range,
+                          const std::string& help) {
+    command->add_option(name, value, help)
+        ->group(group)
+        ->check(range)
+        ->type_name("X")
+        ->capture_default_str();
   };
-  number("--temp", sampler.temperature, "Temperature; 0: always the most probable token");
-  number("--top-k", sampler.top_k, "Draw from the K most probable tokens; 0: all");
-  number("--top-p", sampler.top_p, "Draw from the fewest tokens with this probability; 1: all");
-  number("--min-p", sampler.min_p,
+  number("--temp", sampler.temperature, real_number(0, 1e6),
+         "Temperature; 0: always the most probable token");
+  number("--top-k", sampler.top_k, whole_number(0), "Draw from the K most probable tokens; 0: all");
+  number("--top-p", sampler.top_p, real_number(0, 1),
+         "Draw from the fewest tokens with this probability; 1: all");
+  number("--min-p", sampler.min_p, real_number(0, 1),
          "Drop tokens less probable than this share of the best; 0: none");
-  number("--repeat-penalty", sampler.repetition_penalty, "Penalty on tokens seen; 1: none");
-  number("--frequency-penalty", sampler.frequency_penalty, "Subtracted per occurrence; 0: none");
-  number("--presence-penalty", sampler.presence_penalty, "Subtracted once; 0: none");
-  number("--repeat-last-n", sampler.penalty_window, "Tokens the penalties look back; -1: all");
-  command->add_option("--seed", arguments->seed, "Makes the draws repeatable; default: random")
-      ->group(group)
-      ->type_name("S");
+  number("--repeat-penalty", sampler.repetition_penalty, real_number(1e-3, 1e3),
+         "Penalty on tokens seen; 1: none");
+  number("--frequency-penalty", sampler.frequency_penalty, real_number(-1e3, 1e3),
+         "Subtracted per occurrence; 0: none");
+  number("--presence-penalty", sampler.presence_penalty, real_number(-1e3, 1e3),
+         "Subtracted once; 0: none");
+  number("--repeat-last-n", sampler.penalty_window, whole_number(-1),
+         "Tokens the penalties look back; -1: all");
+  add_seed_option(*command, arguments->seed,
+                  "Makes the draws repeatable; default, and -1: a random one (the timings name it)")
+      ->group(group);
 
   command
       ->add_option("--ctx", arguments->load.run.context,
                    "Context in tokens; default: the smaller of the model's, 8192 and what fits")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40).description(""))
+      ->check(whole_number(1, std::int64_t{1} << 40))
       ->type_name("N");
   add_device_options(*command, arguments->load);
   add_cache_options(*command, arguments->load.cache);
+  add_rope_options(*command, arguments->rope);
   return {command, [arguments] { return run(*arguments); }};
 }
 

@@ -10,6 +10,7 @@
 #include "ingot/gguf_writer.hpp"
 #include "support/files.hpp"
 #include "support/interrupt.hpp"
+#include "support/numbers.hpp"
 #include "support/terminal.hpp"
 #include "synth/random_weights.hpp"
 #include "synth/shapes.hpp"
@@ -26,7 +27,7 @@ struct SynthArguments {
   std::int64_t layers = 0;      ///< 0: the shape's own
   std::int64_t vocabulary = 0;  ///< 0: the shape's own
   std::int64_t experts = 0;     ///< 0: the shape's own
-  std::uint64_t seed = 1;
+  std::optional<std::uint64_t> seed = 1;
   bool list = false;
 };
 
@@ -192,7 +193,8 @@ int run(const SynthArguments& arguments) {
 
   GgufWriter writer;
   write_metadata(shape, mix, writer);
-  RandomWeights weights(arguments.seed);
+  const std::uint64_t seed = arguments.seed ? *arguments.seed : draw_seed();
+  RandomWeights weights(seed);
   ProgressBar bar;
   std::uint64_t done = 0;
   const auto progress = [&](std::uint64_t bytes) {
@@ -223,7 +225,8 @@ int run(const SynthArguments& arguments) {
   bar.clear();
   note("wrote " + path.string() + ": " + std::string(shape.name) + " " + std::string(mix.name) +
        ", " + std::to_string(parameter_count(shape)) + " parameters, " +
-       human_bytes(std::filesystem::file_size(path)) + " in " + fixed(seconds.count(), 1) + " s (" +
+       human_bytes(std::filesystem::file_size(path)) + ", seed " + std::to_string(seed) + ", in " +
+       fixed(seconds.count(), 1) + " s (" +
        fixed(static_cast<double>(total) / 1e6 / seconds.count(), 0) + " MB/s)");
   return kSuccess;
 }
@@ -258,15 +261,17 @@ Command add_synth(CLI::App& app) {
           mix_names() + ", mixed as llama.cpp's quantizer does (default Q4_K_M)")
       ->type_name("TYPE");
   command->add_option("--layers", arguments->layers, "Layers, instead of the shape's own")
-      ->check(CLI::Range(1, 1000));
+      ->check(whole_number(1, 1000));
   command
       ->add_option("--vocabulary", arguments->vocabulary,
                    "Tokens in the made-up vocabulary, instead of the shape's own")
-      ->check(CLI::Range(1, 1 << 24));
+      ->check(whole_number(1, 1 << 24));
   command
       ->add_option("--experts", arguments->experts, "Experts per layer, instead of the shape's own")
-      ->check(CLI::Range(1, 4096));
-  command->add_option("--seed", arguments->seed, "Of the random weights")->capture_default_str();
+      ->check(whole_number(1, 4096));
+  add_seed_option(*command, arguments->seed,
+                  "Of the random weights; -1: one drawn at random, which is printed")
+      ->default_str("1");
   command->add_flag("--list", arguments->list,
                     "Print the shapes, their parameters (all, and those a token uses) and sizes");
   return {command, [arguments] { return run(*arguments); }};

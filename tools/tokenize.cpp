@@ -22,6 +22,7 @@ struct TokenizeArguments {
   std::string file;
   bool no_bos = false;
   bool no_special = false;
+  bool no_normalize = false;
   bool decode = false;
 };
 
@@ -72,8 +73,14 @@ int run(const TokenizeArguments& arguments) {
     }
     note("'" + arguments.file + "' is text, not ids: it is encoded and decoded again");
   }
-  const std::vector<TokenId> ids = tokenizer->encode(
-      text, {.add_special = !arguments.no_bos, .parse_special = !arguments.no_special});
+  const std::vector<TokenId> ids = tokenizer->encode(text, {.add_special = !arguments.no_bos,
+                                                            .parse_special = !arguments.no_special,
+                                                            .normalize = !arguments.no_normalize});
+  if (!arguments.no_bos && tokenizer->doubles_bos(ids)) {
+    warn(
+        {"the text begins with BOS, and the model's file asks for one more in front of it: leave "
+         "it out of the text, or give --no-bos"});
+  }
   print(arguments.decode ? text_of(*tokenizer, ids, !arguments.no_bos) : joined(ids));
   return kSuccess;
 }
@@ -90,6 +97,10 @@ Command add_tokenize(CLI::App& app) {
   command->add_flag("--no-bos", arguments->no_bos, "Add no BOS and no EOS");
   command->add_flag("--no-special", arguments->no_special,
                     "Read the text of special tokens as plain text");
+  command->add_flag(
+      "--no-normalize", arguments->no_normalize,
+      "Keep the text's bytes, where the model's tokenizer brings it to form C or reads "
+      "U+2581 as a space");
   command->add_flag("--decode", arguments->decode,
                     "FILE has ids separated by white space: print their text (without the BOS and "
                     "EOS that encoding adds). A FILE that is not ids is encoded and decoded again");

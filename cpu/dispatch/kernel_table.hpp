@@ -27,6 +27,7 @@ struct PackedKernels {
 /// Every function is compiled for the target `name`. None throws or allocates.
 struct KernelTable {
   std::string_view name;  ///< as INGOT_CPU_ISA takes it: "scalar"
+  int lanes;              ///< f32 in a vector
 
   /// The target's name, from a function that lies beside the loops: a runner keeps what it answered
   /// during a step, and a test proves with it that a forced target is the one that ran.
@@ -45,6 +46,7 @@ struct KernelTable {
   /// Up to kFewRows rows times F32, F16 or BF16, whose columns are a multiple of 32; `panel` is not
   /// needed.
   void (*few_floats)(const ManyRows&);
+  void (*few_floats_in_order)(const ManyRows&);  ///< with the bits of many_rows
   void (*many_rows)(const ManyRows&);
 
   /// Loops over interleaved rows; only for formats that have FormatKernels::pack.
@@ -54,6 +56,7 @@ struct KernelTable {
   void (*file_tiles)(const TileProduct&);
 
   void (*attend)(const Attend&);
+  void (*add_splits)(const AddSplits&);
   void (*merge_splits)(const MergeSplits&);
 
   void (*transposed)(const TransposedProduct&);

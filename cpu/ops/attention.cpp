@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cpu/ops/attention_matmul.hpp"
+#include "cpu/ops/choose.hpp"
 #include "cpu/ops/conditional_kernel.hpp"
 #include "cpu/ops/norm_matmul.hpp"
 #include "cpu/ops/row_blocks.hpp"
@@ -22,6 +23,7 @@ std::int64_t stored_at_most(std::int64_t size) {
 struct Shape {
   Shape(const ops::Attention& op, const BuildContext& context)
       : table(&context.table),
+        paths(context.table, context.numerics),
         query(op.query),
         out(op.out),
         state(op.state),
@@ -44,27 +46,31 @@ struct Shape {
   std::int64_t stored_key_size() const { return stored_at_most(key_size); }
   std::int64_t stored_value_size() const { return stored_at_most(value_size); }
 
+  std::int64_t most_rows() const {
+    return rows_per_task(std::min(kQueryHeads, share()), stored_key_size(), stored_value_size());
+  }
+  /// Rows times heads of a task.
+  std::int64_t most_queries() const { return most_rows() * std::min(kQueryHeads, share()); }
+
   RowBlocks row_blocks(const StepContext& step) const noexcept {
-    const std::int64_t group_heads = std::min(kQueryHeads, share());
-    return {step, kv_heads * groups_per_kv_head(),
-            rows_per_task(group_heads, stored_key_size(), stored_value_size())};
+    return {step, kv_heads * groups_per_kv_head(), most_rows()};
   }
 
   std::int64_t split_floats() const { return kSplitHeadFloats + padded(value_size); }
 
-  /// Splits of the longest sequence, 1 if the step is not split: few rows alone give too few tasks
-  /// for the threads, many rows need no more.
+  /// Splits of the longest sequence, 1 if the step is not split.
   std::int64_t splits(const StepContext& step) const noexcept {
-    if (step.input.rows(Rows::tokens) > kSplitRows) return 1;
-    std::int64_t longest = 1;
+    std::int64_t longest = 0;
     for (const StepSequence& s : step.input.sequences) {
-      longest = std::max(longest, divide_up(s.cached + s.row_count, kSplitTokens));
+      longest = std::max<std::int64_t>(longest, s.cached + s.row_count);
     }
+    const std::int64_t count = paths.splits(step.input.rows(Rows::tokens), longest);
     // A sequence longer than the program was written for has no space for its splits.
-    return longest <= context_splits ? longest : 1;
+    return count <= context_splits ? count : 1;
   }
 
   const KernelTable* table;
+  AttentionPaths paths;
   ValueId query;
   ValueId out;
   StateId state;
@@ -83,7 +89,7 @@ struct Shape {
 // Whether a step's results are the input of `next` as its tiles. Steps with splits have too few
 // rows for tiles.
 bool writes_tiles(const MatMulData& next, const StepContext& step) {
-  return next.prepared_path(next.step_rows(step)) == Path::tiles;
+  return &next.form(next.step_rows(step)) == &forms::tiles;
 }
 
 class AttendKernel final : public Kernel {
@@ -97,7 +103,8 @@ class AttendKernel final : public Kernel {
   WorkSpace work_space(const StepLimits& limits) const override {
     const std::int64_t rows = std::min(limits.tokens, kSplitRows);
     const std::int64_t shared = rows * shape_.heads * shape_.context_splits * shape_.split_floats();
-    const std::int64_t worker = attend_floats(shape_.stored_key_size(), shape_.stored_value_size());
+    std::int64_t worker = attend_floats(shape_.stored_key_size(), shape_.stored_value_size());
+    if (shape_.paths.always_splits()) worker += 2 * shape_.most_queries() * shape_.split_floats();
     return {static_cast<std::uint64_t>(shared) * sizeof(float),
             static_cast<std::uint64_t>(worker) * sizeof(float)};
   }
@@ -160,10 +167,51 @@ class AttendKernel final : public Kernel {
                         head * arguments.split_stride + split * floats;
     }
     arguments.work = worker_space;
+    shape_.paths.choose(arguments);
+    if (splits == 1 && shape_.paths.always_splits() && arguments.end > kSplitTokens) {
+      return attend_in_splits(arguments);
+    }
     shape_.table->attend(arguments);
   }
 
  private:
+  // The task's splits one after the other, added up as MergeKernel does.
+  void attend_in_splits(const Attend& whole) const {
+    const std::int64_t floats = shape_.split_floats();
+    float* sums = whole.work + attend_floats(shape_.stored_key_size(), shape_.stored_value_size());
+    float* next = sums + shape_.most_queries() * floats;
+    Attend part = whole;
+    part.sinks = nullptr;
+    part.split_stride = floats;
+    part.split_row_stride = whole.heads * floats;
+    const std::int64_t seen =
+        whole.window > 0 ? std::max<std::int64_t>(0, whole.first_position - whole.window + 1) : 0;
+    const std::int64_t first = seen / kSplitTokens;
+    for (std::int64_t s = first; s * kSplitTokens < whole.end; ++s) {
+      part.begin = s * kSplitTokens;
+      part.end = std::min(whole.end, part.begin + kSplitTokens);
+      part.split = s == first ? sums : next;
+      shape_.table->attend(part);
+      if (s == first) continue;
+      shape_.table->add_splits({.into = sums,
+                                .from = next,
+                                .into_stride = floats,
+                                .from_stride = floats,
+                                .count = whole.rows * whole.heads,
+                                .size = shape_.value_size});
+    }
+    for (std::int64_t q = 0; q < whole.rows * whole.heads; ++q) {
+      const std::int64_t head = q % whole.heads;
+      shape_.table->merge_splits(
+          {.splits = sums + q * floats,
+           .stride = floats,
+           .count = 1,
+           .size = shape_.value_size,
+           .sink = whole.sinks == nullptr ? nullptr : whole.sinks + head,
+           .out = whole.out + q / whole.heads * whole.out_stride + head * shape_.value_size});
+    }
+  }
+
   HeadPages pages_of(const StateRows& rows, std::int64_t kv_head) const {
     HeadPages out;
     out.first = rows.row(0, kv_head, 0);
@@ -194,11 +242,21 @@ class MergeKernel final : public Kernel {
   void run(const StepContext& step, float*, std::int64_t task) const noexcept override {
     const std::int64_t splits = shape_.splits(step);
     const std::int64_t floats = shape_.split_floats();
+    float* const row = step.shared + task * shape_.heads * splits * floats;
+    const bool in_turn = shape_.paths.always_splits();
+    for (std::int64_t s = 1; in_turn && s < splits; ++s) {
+      shape_.table->add_splits({.into = row,
+                                .from = row + s * floats,
+                                .into_stride = splits * floats,
+                                .from_stride = splits * floats,
+                                .count = shape_.heads,
+                                .size = shape_.value_size});
+    }
     for (std::int64_t head = 0; head < shape_.heads; ++head) {
       const std::int64_t at = task * shape_.heads + head;
       shape_.table->merge_splits({.splits = step.shared + at * splits * floats,
                                   .stride = floats,
-                                  .count = splits,
+                                  .count = in_turn ? 1 : splits,
                                   .size = shape_.value_size,
                                   .sink = shape_.sinks == nullptr ? nullptr : shape_.sinks + head,
                                   .out = step.value(shape_.out) + at * shape_.value_size});

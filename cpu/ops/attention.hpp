@@ -99,7 +99,12 @@ struct Attend {
   float* split = nullptr;         ///< if set, statistics go here instead: first row, first head
   std::int64_t split_stride = 0;  ///< floats from head to head
   std::int64_t split_row_stride = 0;
-  float* work = nullptr;  ///< attend_floats(...) of the worker
+  // Set by AttentionPaths (choose.hpp).
+  std::int64_t rows_on_tiles = 0;           ///< the first ones
+  std::int64_t rows_together = kQueryRows;  ///< of the others
+  std::int64_t in_place = kFewQueries;  ///< the most queries together that read the cache in place
+  bool whole_pages = false;  ///< a page is read from its start, wherever the first row's window is
+  float* work = nullptr;     ///< attend_floats(...) of the worker
 };
 
 /// Queries of a task on tiles, at most: queries and their sums take half of a second-level cache of
@@ -139,6 +144,17 @@ constexpr std::int64_t attend_floats(std::int64_t key_stored, std::int64_t value
       (queries + positions + 16) * (keys + values) + 6 * 16 * positions + 2 * queries;
   return std::max(vectors, tiles);
 }
+
+/// Adds splits to others of the same rows and heads, one each: how splits in index order become
+/// one.
+struct AddSplits {
+  float* into = nullptr;  ///< [count] of `stride` floats each
+  const float* from = nullptr;
+  std::int64_t into_stride = 0;
+  std::int64_t from_stride = 0;
+  std::int64_t count = 0;
+  std::int64_t size = 0;  ///< value elements
+};
 
 /// One head of one row, from its splits.
 struct MergeSplits {

@@ -47,11 +47,12 @@ inline void finish_head_in_tiles(const float* sums, float factor, std::int64_t s
 template <class Way>
 inline void attend_tiles(const Attend& task, const AttentionWork& work) {
   Way way(task, work);
-  // No tile crosses a page, and the first begins where the first row's window does.
+  // No tile crosses a page, and the first begins where the first row's window does, or its page.
   std::int64_t tile = task.begin;
   if (task.window > 0 && task.first_position - task.window + 1 > tile) {
     tile = task.first_position - task.window + 1;
   }
+  if (task.whole_pages && tile % kPageTokens != 0) tile -= tile % kPageTokens;
   while (tile < task.end) {
     std::int64_t count = kPageTokens - tile % kPageTokens;
     if (count > task.end - tile) count = task.end - tile;
@@ -106,7 +107,7 @@ inline void attend_on_vectors(const Attend& task) {
     work.totals[r] = 0.0F;
   }
   for (std::int64_t i = 0; i < queries * work.value_stride; ++i) work.sums[i] = 0.0F;
-  if (queries <= kFewQueries) {
+  if (queries <= task.in_place) {
     attend_tiles<AttendInPlace>(task, work);
   } else {
     attend_tiles<AttendDecoded>(task, work);
@@ -134,11 +135,8 @@ inline Attend rows_of(const Attend& task, std::int64_t first, std::int64_t count
 inline void attend(const Attend& task) {
   std::int64_t first = 0;
 #if defined(__AMX_BF16__)
-  // Which rows share a task must not show: the last ones run as they would alone.
-  const std::int64_t last = task.rows % kQueryRows;
-  const std::int64_t rows = last * task.heads <= kFewQueries ? task.rows - last : task.rows;
-  if (rows > 0 && takes_tiles(task)) {
-    const Attend part = rows_of(task, 0, rows);
+  if (task.rows_on_tiles > 0) {
+    const Attend part = rows_of(task, 0, task.rows_on_tiles);
     // Past the caches, as results of products go (PlainRows): a store would fetch the line first.
     const auto finish = [&](std::int64_t r, float* sums, float largest, float total) {
       finish_query(part, r, sums, largest, total, stream);
@@ -150,12 +148,34 @@ inline void attend(const Attend& task) {
       AttendOnTiles<2>(part).run(finish);
     }
     finish_streams();
-    first = rows;
+    first = task.rows_on_tiles;
   }
 #endif
-  for (; first < task.rows; first += kQueryRows) {
+  for (; first < task.rows; first += task.rows_together) {
     const std::int64_t left = task.rows - first;
-    attend_on_vectors(rows_of(task, first, left < kQueryRows ? left : kQueryRows));
+    attend_on_vectors(rows_of(task, first, left < task.rows_together ? left : task.rows_together));
+  }
+}
+
+/// Both are weighted by exp(their largest - the largest of both). One that saw nothing (largest
+/// -infinity, sum 0) changes nothing.
+inline void add_splits(const AddSplits& task) {
+  for (std::int64_t i = 0; i < task.count; ++i) {
+    float* into = task.into + i * task.into_stride;
+    const float* from = task.from + i * task.from_stride;
+    if (from[0] == kNoScore && from[1] == 0.0F) continue;
+    const float largest = from[0] > into[0] ? from[0] : into[0];
+    // Of scores that are all -infinity: -inf - -inf would be NaN.
+    const float base = largest == kNoScore ? 0.0F : largest;
+    const float before = into[0] == kNoScore ? 0.0F : exponential(into[0] - base);
+    const float weight = exponential(from[0] - base);
+    into[0] = largest;
+    into[1] = into[1] * before + from[1] * weight;
+    // Whole vectors: there is room for them, and no element is treated as another one's rest.
+    float* sums = into + kSplitHeadFloats;
+    for (std::int64_t k = 0; k < task.size; k += kLanes) {
+      store(sums + k, load(sums + k) * before + load(from + kSplitHeadFloats + k) * weight);
+    }
   }
 }
 

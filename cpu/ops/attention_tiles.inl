@@ -16,13 +16,6 @@
 
 namespace ingot::internal::cpu::INGOT_CPU_TARGET {
 
-/// Whether a task can run on tiles: f32 caches keep f32 products, and rows are taken 32 elements at
-/// a time.
-inline bool takes_tiles(const Attend& task) {
-  return task.keys.type != DType::F32 && task.values.type != DType::F32 &&
-         task.keys.stored_size % kTileColumns == 0 && task.values.stored_size % kTileColumns == 0;
-}
-
 template <int kNumbers>
 class AttendOnTiles {
  public:

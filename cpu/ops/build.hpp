@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "cpu/dispatch/kernel_table.hpp"
+#include "cpu/ops/choose.hpp"
 #include "cpu/ops/kernel.hpp"
 #include "cpu/quant/pack.hpp"
 #include "src/program/program.hpp"
@@ -17,6 +18,12 @@ struct BuildContext {
   /// Null when the question is only whether the instruction can be run and what space it takes:
   /// the kernels then have the right shape but no data.
   const PackedWeights* weights = nullptr;
+  Numerics numerics = {};
+
+  /// How products with a weight of this format are computed.
+  ProductPaths paths(const FormatKernels& format) const {
+    return choose_product(table, numerics, format);
+  }
 
   /// The rows of a part of a tensor (of its first expert), from its first column; interleaved where
   /// pack.cpp knows the instruction to read them so.

@@ -30,7 +30,7 @@ class ExpertCombineKernel final : public Kernel {
     const std::int64_t count = std::min(kColumnsPerTask, columns_ - first);
     const std::int64_t rows = step.input.rows(assignments_of(tokens_));
     const float* weights = step.value(op_.routing.weights) + token * used_;
-    const float* places = step.value(op_.routing.places) + token * used_;
+    const std::int32_t* places = step.indices(op_.routing.places) + token * used_;
     float* out = step.value(op_.out) + token * columns_ + first;
     for (std::int64_t i = 0; i < used_; ++i) {
       const float* in = step.value(op_.in) + ops::safe_index(places[i], rows) * columns_ + first;

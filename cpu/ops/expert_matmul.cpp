@@ -8,7 +8,7 @@
 namespace ingot::internal::cpu {
 namespace {
 
-// The rows' places in the input, as integers.
+// The rows' places in the input, each inside it whatever a tap has written.
 class IndexKernel final : public Kernel {
  public:
   explicit IndexKernel(const Experts& experts) : experts_(experts) {}
@@ -19,7 +19,7 @@ class IndexKernel final : public Kernel {
 
   void run(const StepContext& step, float*, std::int64_t) const noexcept override {
     const std::int64_t rows = step.input.rows(experts_.rows);
-    const float* tokens = step.value(experts_.tokens);
+    const std::int32_t* tokens = step.indices(experts_.tokens);
     std::int32_t* out = experts_.token_rows(step);
     for (std::int64_t r = 0; r < step.input.rows(experts_.assignments); ++r) {
       out[r] = static_cast<std::int32_t>(ops::safe_index(tokens[r], rows));
@@ -53,12 +53,11 @@ class PrepareKernel final : public Kernel {
                                step.input.rows(experts_.rows), experts_.columns};
     for (std::int64_t r = task * kRowsPerTask; r < std::min(in.count, (task + 1) * kRowsPerTask);
          ++r) {
-      prepare(*experts_.table, in, r,
-              {Path::integers, step.shared + layout.integers, experts_.columns});
-      if (experts_.has_own_panels() && may_have_many(step)) {
-        prepare(*experts_.table, in, r,
-                {Path::panels, step.shared + layout.panels, experts_.columns});
-      }
+      const auto prepare = [&](const Form& form, std::int64_t at) {
+        form.prepare(*experts_.table, in, r, {&form, step.shared + at, experts_.columns});
+      };
+      prepare(*experts_.few, layout.integers);
+      if (experts_.has_own_panels() && may_have_many(step)) prepare(*experts_.many, layout.panels);
     }
   }
 
@@ -67,7 +66,8 @@ class PrepareKernel final : public Kernel {
 
   // Rows of an expert of many are quantized in vain; it costs little beside their products.
   std::int64_t row_tasks(const StepContext& step) const {
-    return experts_.any_lanes ? divide_up(step.input.rows(experts_.rows), kRowsPerTask) : 0;
+    return experts_.few != &forms::plain ? divide_up(step.input.rows(experts_.rows), kRowsPerTask)
+                                         : 0;
   }
 
   // A token uses an expert at most once, so few tokens are few rows of each.
@@ -75,7 +75,7 @@ class PrepareKernel final : public Kernel {
     return step.input.rows(experts_.assignments) > kFewRows * experts_.used;
   }
   bool makes_tiles(const StepContext& step) const {
-    return experts_.many == Path::tiles && may_have_many(step);
+    return experts_.many == &forms::tiles && may_have_many(step);
   }
 
   void fill_tiles(const StepContext& step, const ExpertLayout& layout, std::int64_t rank) const {
@@ -84,7 +84,7 @@ class PrepareKernel final : public Kernel {
     const Range rows = experts_.rows_of(step, expert);
     if (rows.size() <= kFewRows) return;
     prepare_all(*experts_.table, experts_.activations(step, rows),
-                {Path::tiles, step.shared + layout.tiles_of(rows.begin, rank), experts_.columns});
+                {&forms::tiles, step.shared + layout.tiles_of(rows.begin, rank), experts_.columns});
   }
 
   Experts experts_;
@@ -105,21 +105,20 @@ void multiply_slice(const Experts& experts, const StepContext& step, const Exper
                     float* worker_space) {
   const ExpertPart& part = slice.part;
   const ExpertLayout layout(experts, step);
+  const Path& path = part.paths.of(slice.rows.size());
   Product product;
-  product.path = path_of(*experts.table, *part.weight.format, slice.rows.size());
   WeightRows expert = part.weight;
   expert.first += slice.expert * part.expert_bytes;
   product.weight = ingot::internal::cpu::slice(expert, slice.first, slice.count);
   product.in = experts.activations(step, slice.rows);
-  if (product.path == Path::tiles) {
+  if (path.form == &forms::tiles) {
     product.prepared = step.shared + layout.tiles_of(slice.rows.begin, slice.rank);
-  } else if (product.path != Path::floats) {
+  } else if (path.form != &forms::plain) {
     // Prepared in the order of the input.
-    product.prepared =
-        step.shared + (product.path == Path::integers ? layout.integers : layout.panels);
+    product.prepared = step.shared + (path.form == experts.few ? layout.integers : layout.panels);
     product.prepared_index = product.in.index;
     if (product.in.index == nullptr) {
-      product.prepared += prepared_floats(product.path, slice.rows.begin, experts.columns);
+      product.prepared += path.form->floats(slice.rows.begin, experts.columns);
     }
   }
   if (part.bias != nullptr) {
@@ -127,12 +126,12 @@ void multiply_slice(const Experts& experts, const StepContext& step, const Exper
   }
   float* out = step.value(part.out) + slice.rows.begin * part.weight.rows + slice.first;
   product.out_stride = part.weight.rows;
-  const std::int64_t step_rows = task_shape(product.path, part.weight).rows;
+  const std::int64_t step_rows = path.task_shape(part.weight).rows;
   for (std::int64_t r = 0; r < slice.rows.size(); r += step_rows) {
     product.first_row = r;
     product.rows = std::min(step_rows, slice.rows.size() - r);
     product.out = out + r * product.out_stride;
-    multiply(*experts.table, product, worker_space);
+    path.multiply(*experts.table, product, worker_space);
   }
 }
 
@@ -147,7 +146,7 @@ class ExpertProductKernel final : public Kernel {
   WorkSpace work_space(const StepLimits&) const override {
     std::int64_t floats = 0;
     for (const ExpertPart& part : experts_.parts) {
-      floats = std::max(floats, product_work_floats(*experts_.table, *part.weight.format));
+      floats = std::max(floats, part.paths.work_floats());
     }
     return {0, static_cast<std::uint64_t>(floats) * sizeof(float)};
   }

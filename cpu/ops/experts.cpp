@@ -15,16 +15,16 @@ Experts::Experts(const ops::ExpertMatMul& op, const BuildContext& context)
   for (const ops::ExpertMatMul::Part& given : op.parts) {
     ExpertPart part;
     part.weight = context.rows(given.weight);
+    part.paths = context.paths(*part.weight.format);
     part.expert_bytes = context.program.tensor(given.weight.tensor).rows * part.weight.row_bytes;
     part.bias = context.vector(given.bias);
     part.out = given.out;
     // Whole stripes of tiles, for experts of few rows and of many alike: half a stripe would be
     // multiplied at half the speed.
-    const std::int64_t stream = 2 * task_shape(Path::integers, part.weight).weight_rows;
+    const std::int64_t stream = 2 * paths::integers.task_shape(part.weight).weight_rows;
     part.slice = std::clamp(stream / kStripeRows * kStripeRows, kStripeRows, kTileWeightRows);
-    any_lanes = any_lanes || part.weight.format->lanes != nullptr;
-    const Path path = path_of(*table, *part.weight.format, kFewRows + 1);
-    if (path != Path::floats) many = path;
+    if (part.paths.few->form != &forms::plain) few = part.paths.few->form;
+    if (part.paths.many->form != &forms::plain) many = part.paths.many->form;
     parts.push_back(part);
   }
 }
@@ -57,9 +57,9 @@ ExpertLayout::ExpertLayout(const Experts& experts, std::int64_t rows, std::int64
     end += floats;
     return at;
   };
-  integers = take(experts.any_lanes ? prepared_floats(Path::integers, rows, columns) : 0);
-  panels = experts.has_own_panels() ? take(prepared_floats(Path::panels, rows, columns)) : integers;
-  tiles = take(experts.many == Path::tiles
+  integers = take(experts.few->floats(rows, columns));
+  panels = experts.has_own_panels() ? take(experts.many->floats(rows, columns)) : integers;
+  tiles = take(experts.many == &forms::tiles
                    ? tile_floats(assignments, std::min(experts.count, assignments))
                    : 0);
 }

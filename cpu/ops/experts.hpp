@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cpu/ops/build.hpp"
-#include "cpu/ops/product.hpp"
+#include "cpu/ops/choose.hpp"
 #include "cpu/quant/packed.hpp"
 #include "src/ops/expert_matmul.hpp"
 
@@ -14,6 +14,7 @@ namespace ingot::internal::cpu {
 
 struct ExpertPart {
   WeightRows weight;  ///< of the first expert
+  ProductPaths paths;
   std::int64_t expert_bytes = 0;
   const float* bias = nullptr;  ///< [experts, weight.rows] or null
   ValueId out;
@@ -33,15 +34,17 @@ struct Experts {
   std::int64_t count = 0;
   std::int64_t used = 0;  ///< per token
   std::vector<ExpertPart> parts;
-  bool any_lanes = false;    ///< some part can multiply integers
-  Path many = Path::floats;  ///< how experts of many rows prepare them, where they do
+  const Form* few = &forms::plain;   ///< of experts that have few rows, if any part wants a form
+  const Form* many = &forms::plain;  ///< of those that have many
 
   Experts(const ops::ExpertMatMul& op, const BuildContext& context);
 
   bool per_token() const { return rows != assignments; }
 
   /// Whether panels want activations in another order than few rows do.
-  bool has_own_panels() const { return many == Path::panels && table->splits_activations; }
+  bool has_own_panels() const {
+    return many == &forms::integers_in_order && table->splits_activations;
+  }
 
   /// Experts that a step can touch at most.
   std::int64_t most_touched(const StepContext& step) const {
@@ -54,7 +57,7 @@ struct Experts {
 
   /// Of an expert, in grouped order.
   Range rows_of(const StepContext& step, std::int64_t expert) const {
-    return ops::expert_rows(step.value(offsets), expert, step.input.rows(assignments));
+    return ops::expert_rows(step.indices(offsets), expert, step.input.rows(assignments));
   }
 
   /// Per row in grouped order, the row of the input; first in the shared work space.
@@ -79,7 +82,7 @@ struct ExpertLayout {
     return tiles + tile_floats(begin, rank);
   }
   std::int64_t tile_floats(std::int64_t rows, std::int64_t experts) const {
-    return (rows + prepared_rows(Path::tiles) * (experts + 1)) * columns / 2;
+    return (rows + forms::tiles.rows * (experts + 1)) * columns / 2;
   }
 
   std::int64_t columns;

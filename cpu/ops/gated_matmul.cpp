@@ -25,7 +25,7 @@ struct Chain {
   // Where the gated product is made ready for the next product, from a row and column on.
   Prepared next_input(const StepContext& step, std::int64_t row, std::int64_t column) const {
     const std::int64_t rows = first.step_rows(step);
-    return {.path = next.prepared_path(rows),
+    return {.form = &next.form(rows),
             .first = step.shared + first.floats(rows),
             .columns = next.columns,
             .first_row = row,
@@ -79,18 +79,17 @@ class GatedKernel final : public Kernel {
  private:
   // How the work is cut up in a step of `step_rows` rows.
   struct Tasks {
-    Tasks(const Chain& chain, std::int64_t step_rows)
-        : path(path_of(*chain.first.table, *chain.gate().weight.format, step_rows)) {
+    Tasks(const Chain& chain, std::int64_t step_rows) : path(chain.gate().paths.of(step_rows)) {
       const WeightRows& gate = chain.gate().weight;
-      const TaskShape shape = task_shape(path, gate);
+      const TaskShape shape = path.task_shape(gate);
       rows = shape.rows;
       // Prepared activations are in groups of 32 columns.
-      columns = path == Path::tiles ? kTileColumnsOfEach : divide_up(shape.weight_rows, 32) * 32;
+      columns = &path == &paths::tiles ? kTileColumnsOfEach : divide_up(shape.weight_rows, 32) * 32;
       blocks = divide_up(chain.next.columns, columns);
-      may_be_one = multiplies_side_by_side(path, chain.next.prepared_path(step_rows), gate,
-                                           chain.up().weight);
+      may_be_one =
+          multiplies_side_by_side(path, chain.next.form(step_rows), gate, chain.up().weight);
     }
-    Path path;
+    const Path& path;
     std::int64_t rows = 0;
     std::int64_t columns = 0;
     std::int64_t blocks = 0;  // all of them before the next rows, which stay in the cache
@@ -110,7 +109,6 @@ class GatedKernel final : public Kernel {
     float* up = gate + rows * room;
     float* work = up + rows * room;
     Product product;
-    product.path = tasks.path;
     product.in = in;
     product.first_row = row;
     product.rows = rows;
@@ -124,8 +122,8 @@ class GatedKernel final : public Kernel {
       of.out = out;
       return of;
     };
-    multiply_glu(*first.table, chain_->op, of_part(chain_->gate(), gate), of_part(chain_->up(), up),
-                 chain_->next_input(step, row, column), work);
+    multiply_glu(tasks.path, *first.table, chain_->op, of_part(chain_->gate(), gate),
+                 of_part(chain_->up(), up), chain_->next_input(step, row, column), work);
   }
 
   SharedChain chain_;
@@ -173,12 +171,7 @@ std::optional<GatedMatMul> build_gated(const BeforeMatMul& before, const ops::Ma
   }
   const auto chain = std::make_shared<const Chain>(
       Chain{glu, MatMulData(first, context), MatMulData(next, context)});
-  for (const std::int64_t rows : {kFewRows, kFewRows + 1}) {
-    const auto path = [&](const MatMulData::Part& part) {
-      return path_of(context.table, *part.weight.format, rows);
-    };
-    if (path(chain->gate()) != path(chain->up())) return std::nullopt;
-  }
+  if (chain->gate().paths != chain->up().paths) return std::nullopt;
   const std::shared_ptr<const MatMulData> first_data(chain, &chain->first);
   const std::shared_ptr<const MatMulData> next_data(chain, &chain->next);
   GatedMatMul out;

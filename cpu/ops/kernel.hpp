@@ -23,6 +23,8 @@ struct StepContext {
   int workers = 1;          ///< that share the tasks; results do not depend on it
 
   float* value(ValueId id) const { return values[static_cast<std::size_t>(id.index)]; }
+  /// Of a value that holds indices: as wide as f32, in the same arena.
+  std::int32_t* indices(ValueId id) const { return reinterpret_cast<std::int32_t*>(value(id)); }
 };
 
 /// Bytes of work space beside the arena.

@@ -9,9 +9,9 @@
 #include <array>
 
 #include "cpu/ops/build.hpp"
+#include "cpu/ops/choose.hpp"
 #include "cpu/ops/conditional_kernel.hpp"
 #include "cpu/ops/latent_expanded.hpp"
-#include "cpu/ops/product.hpp"
 
 namespace ingot::internal::cpu {
 namespace {
@@ -67,14 +67,14 @@ class HeadKernel : public Kernel {
     for (std::int64_t h = 0; h < op.head_count; ++h) {
       weights_.push_back(context.rows(weight_of(op, h).weight));
     }
+    paths_ = context.paths(*weights_.front().format);
   }
 
   WorkSpace work_space(const StepLimits& limits) const override {
-    const WeightRows& weight = weights_.front();
     std::int64_t floats = 0;
     for (const std::int64_t rows : {std::min(limits.tokens, kFewRows), limits.tokens}) {
-      const Path path = path_of(table_, *weight.format, rows);
-      floats = std::max(floats, prepared_space(path, rows) + product_work_floats(path));
+      const Path& path = paths_.of(rows);
+      floats = std::max(floats, prepared_space(*path.form, rows) + path.work_floats);
     }
     return {static_cast<std::uint64_t>(space_.floats(limits.tokens)) * sizeof(float),
             static_cast<std::uint64_t>(floats) * sizeof(float)};
@@ -106,16 +106,16 @@ class HeadKernel : public Kernel {
                      const Part& out, float* worker_space) const {
     const WeightRows& whole = weight(head);
     const std::int64_t all_rows = step.input.rows(Rows::tokens);
+    const Path& path = paths_.of(all_rows);
     Product product;
-    product.path = path_of(table_, *whole.format, all_rows);
     product.in = {.first = in.first, .stride = in.stride, .count = rows, .columns = whole.columns};
     product.rows = rows;
     product.prepared = worker_space;
-    prepare_all(table_, product.in, {product.path, worker_space, whole.columns});
+    prepare_all(table_, product.in, {path.form, worker_space, whole.columns});
     product.weight = whole;
     product.out = out.first;
     product.out_stride = out.stride;
-    multiply_all(table_, product, worker_space + prepared_space(product.path, all_rows));
+    multiply_all(path, table_, product, worker_space + prepared_space(*path.form, all_rows));
   }
 
   ops::LatentAttention op_;
@@ -123,12 +123,12 @@ class HeadKernel : public Kernel {
   const KernelTable& table_;
 
  private:
-  std::int64_t prepared_space(Path path, std::int64_t rows) const {
-    return whole_lines(
-        prepared_floats(path, std::min(rows, kRowsPerTask), weights_.front().columns));
+  std::int64_t prepared_space(const Form& form, std::int64_t rows) const {
+    return whole_lines(form.floats(std::min(rows, kRowsPerTask), weights_.front().columns));
   }
 
   std::vector<WeightRows> weights_;
+  ProductPaths paths_;
 };
 
 // [K_h^T q, turned columns] of every head.
@@ -253,7 +253,7 @@ Built build_inner(const ops::LatentAttention& op, const Space& space, const Buil
   attention.state = op.state;
   attention.head_count = op.head_count;
   attention.scale = op.scale;
-  return build(attention, {program, context.table, context.weights});
+  return build(attention, {program, context.table, context.weights, context.numerics});
 }
 
 }  // namespace

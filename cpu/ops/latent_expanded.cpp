@@ -4,7 +4,7 @@
 #include <array>
 #include <numeric>
 
-#include "cpu/ops/product.hpp"
+#include "cpu/ops/choose.hpp"
 #include "cpu/ops/row_blocks.hpp"
 #include "cpu/quant/packed.hpp"
 
@@ -42,18 +42,18 @@ class GatherKernel final : public Kernel {
   WorkSpace work_space(const StepLimits& limits) const override {
     const std::int64_t row = expansion_.latent + expansion_.op.turned_size;
     return {static_cast<std::uint64_t>(expansion_.largest_layout(limits).end) * sizeof(float),
-            static_cast<std::uint64_t>(prepared_rows(Path::tiles) * row) * sizeof(float)};
+            static_cast<std::uint64_t>(forms::tiles.rows * row) * sizeof(float)};
   }
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
-    return expansion_.layout(step).positions / prepared_rows(Path::tiles);
+    return expansion_.layout(step).positions / forms::tiles.rows;
   }
 
   void run(const StepContext& step, float* worker_space,
            std::int64_t task) const noexcept override {
     const Expansion& x = expansion_;
     const Expansion::Layout layout = x.layout(step);
-    const std::int64_t block = prepared_rows(Path::tiles);
+    const std::int64_t block = forms::tiles.rows;
     const StateRows& rows = step.states.keys(x.op.state);
     std::int64_t begin = 0;  // of the sequence
     for (const StepSequence& sequence : step.input.sequences) {
@@ -93,9 +93,8 @@ class ProjectKernel final : public Kernel {
 
   WorkSpace work_space(const StepLimits&) const override {
     const std::int64_t size = std::max(expansion_.op.plain_size, expansion_.op.value_size);
-    return {
-        0, static_cast<std::uint64_t>(kPositionsPerTask * size + product_work_floats(Path::tiles)) *
-               sizeof(float)};
+    return {0, static_cast<std::uint64_t>(kPositionsPerTask * size + paths::tiles.work_floats) *
+                   sizeof(float)};
   }
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
@@ -116,7 +115,6 @@ class ProjectKernel final : public Kernel {
 
     float* made = worker_space;  // [count, weight.rows]
     Product product;
-    product.path = Path::tiles;
     product.in.columns = x.latent;
     product.in.count = layout.positions;
     product.first_row = first;
@@ -126,7 +124,7 @@ class ProjectKernel final : public Kernel {
     product.out = made;
     product.out_stride = weight.rows;
     product.reused = true;
-    multiply_all(x.table, product, worker_space + kPositionsPerTask * weight.rows);
+    multiply_all(paths::tiles, x.table, product, worker_space + kPositionsPerTask * weight.rows);
 
     const std::int64_t size = is_value ? x.op.value_size : x.key_size();
     std::uint16_t* out = halves(step, is_value ? layout.values : layout.keys) +
@@ -186,6 +184,7 @@ class AttendExpandedKernel final : public Kernel {
         step.value(x.op.out) + (block.first_row * x.op.head_count + head) * x.op.value_size;
     attend.out_stride = x.op.head_count * x.op.value_size;
     attend.work = worker_space;
+    AttentionPaths(x.table, {}).choose(attend);
     x.table.attend(attend);
   }
 
@@ -222,7 +221,7 @@ Expansion::Expansion(const ops::LatentAttention& given, const BuildContext& cont
   // Keys that are stored transposed have no product with latents, and rows behind the last whole
   // group of a head would want their latents as f32.
   if (op.values || op.plain_size % kGroupRows != 0 || op.value_size % kGroupRows != 0 ||
-      path_of(table, format, kFewRows + 1) != Path::tiles) {
+      !may_expand(table, context.numerics, format)) {
     return;
   }
   const std::int64_t elements =

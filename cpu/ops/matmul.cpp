@@ -10,16 +10,17 @@ MatMulData::MatMulData(const ops::MatMul& op, const BuildContext& context)
       row_count(context.program.value(op.parts.front().out).rows),
       columns(context.program.value(op.in).columns) {
   for (const ops::MatMul::Part& part : op.parts) {
-    parts.push_back({context.rows(part.weight), context.vector(part.bias), part.out});
+    const WeightRows weight = context.rows(part.weight);
+    parts.push_back({weight, context.paths(*weight.format), context.vector(part.bias), part.out});
   }
 }
 
-Path MatMulData::prepared_path(std::int64_t rows) const {
+const Form& MatMulData::form(std::int64_t rows) const {
   for (const Part& part : parts) {
-    const Path path = path_of(*table, *part.weight.format, rows);
-    if (path != Path::floats) return path;
+    const Form* form = part.paths.of(rows).form;
+    if (form != &forms::plain) return *form;
   }
-  return Path::floats;
+  return forms::plain;
 }
 
 std::int64_t MatMulData::most_floats(const StepLimits& limits) const {
@@ -30,7 +31,7 @@ std::int64_t MatMulData::most_floats(const StepLimits& limits) const {
 std::int64_t MatMulData::work_floats() const {
   std::int64_t most = 0;
   for (const Part& part : parts) {
-    most = std::max(most, product_work_floats(*table, *part.weight.format));
+    most = std::max(most, part.paths.work_floats());
   }
   return most;
 }
@@ -41,26 +42,25 @@ WorkSpace PrepareKernel::work_space(const StepLimits& limits) const {
 
 std::int64_t PrepareKernel::task_count(const StepContext& step) const noexcept {
   const std::int64_t rows = data_->step_rows(step);
-  const Path path = data_->prepared_path(rows);
-  return path == Path::floats ? 0 : divide_up(rows, prepared_rows(path));
+  const Form& form = data_->form(rows);
+  return &form == &forms::plain ? 0 : divide_up(rows, form.rows);
 }
 
 void PrepareKernel::run(const StepContext& step, float*, std::int64_t task) const noexcept {
   const ActivationRows in = data_->activations(step);
-  prepare(*data_->table, in, task, {data_->prepared_path(in.count), step.shared, data_->columns});
+  const Form& form = data_->form(in.count);
+  form.prepare(*data_->table, in, task, {&form, step.shared, data_->columns});
 }
 
 // How a part's product with a block of activation rows is cut up, in a step of `rows` rows.
 struct ProductKernel::Tasks {
-  Tasks(const MatMulData& data, const MatMulData::Part& part, std::int64_t rows)
-      : path(path_of(*data.table, *part.weight.format, rows)),
-        shape(task_shape(path, part.weight)),
-        count(divide_up(part.weight.rows, shape.weight_rows)),
-        may_be_one(cpu::may_be_one(path)) {}
-  Path path;
+  Tasks(const MatMulData::Part& part, std::int64_t rows)
+      : path(part.paths.of(rows)),
+        shape(path.task_shape(part.weight)),
+        count(divide_up(part.weight.rows, shape.weight_rows)) {}
+  const Path& path;
   TaskShape shape;
   std::int64_t count;
-  bool may_be_one;  // neighbours
 };
 
 // Blocks of activation rows one after the other, and of each all parts: what a worker multiplies
@@ -68,7 +68,7 @@ struct ProductKernel::Tasks {
 struct ProductKernel::Blocks {
   Blocks(const MatMulData& data, std::int64_t all_rows) {
     for (const MatMulData::Part& part : data.parts) {
-      const Tasks part_tasks(data, part, all_rows);
+      const Tasks part_tasks(part, all_rows);
       tasks += part_tasks.count;
       // The same of every part: few rows are one block on any path, and paths of more take as many
       // at a time.
@@ -103,12 +103,12 @@ void ProductKernel::run_all(const StepContext& step, float* worker_space,
     const std::int64_t row = block * blocks.rows;
     std::int64_t before = block * blocks.tasks;
     for (const MatMulData::Part& part : data_->parts) {
-      const Tasks tasks(*data_, part, in.count);
+      const Tasks tasks(part, in.count);
       const std::int64_t end = std::min(before + tasks.count, run.end);
       while (run.begin < end) {
         const std::int64_t task = run.begin - before;
         const std::int64_t together =
-            tasks_together(tasks.may_be_one, task, end - before, tasks.count);
+            tasks_together(tasks.path.may_be_one, task, end - before, tasks.count);
         multiply_part(step, worker_space, in, part, tasks, row, task, together);
         run.begin += together;
       }
@@ -125,7 +125,6 @@ void ProductKernel::multiply_part(const StepContext& step, float* worker_space,
   const std::int64_t weight_rows =
       std::min(count * tasks.shape.weight_rows, part.weight.rows - first);
   Product product;
-  product.path = tasks.path;
   product.weight = slice(part.weight, first, weight_rows);
   product.in = in;
   product.first_row = row;
@@ -134,7 +133,7 @@ void ProductKernel::multiply_part(const StepContext& step, float* worker_space,
   product.bias = part.bias == nullptr ? nullptr : part.bias + first;
   product.out = step.value(part.out) + row * part.weight.rows + first;
   product.out_stride = part.weight.rows;
-  multiply(*data_->table, product, worker_space);
+  tasks.path.multiply(*data_->table, product, worker_space);
 }
 
 Built build(const ops::MatMul& op, const BuildContext& context) {

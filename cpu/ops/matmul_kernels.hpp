@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cpu/ops/build.hpp"
-#include "cpu/ops/product.hpp"
+#include "cpu/ops/choose.hpp"
 #include "src/ops/matmul.hpp"
 
 namespace ingot::internal::cpu {
@@ -15,19 +15,18 @@ namespace ingot::internal::cpu {
 struct MatMulData {
   struct Part {
     WeightRows weight;
+    ProductPaths paths;
     const float* bias = nullptr;
     ValueId out;
   };
 
   MatMulData(const ops::MatMul& op, const BuildContext& context);
 
-  /// The path whose prepared activations `rows` rows need; parts that differ take them as they are.
-  Path prepared_path(std::int64_t rows) const;
+  /// The form that the products of `rows` rows want; parts that differ take them as they are.
+  const Form& form(std::int64_t rows) const;
 
   /// Floats of `rows` prepared rows.
-  std::int64_t floats(std::int64_t rows) const {
-    return prepared_floats(prepared_path(rows), rows, columns);
-  }
+  std::int64_t floats(std::int64_t rows) const { return form(rows).floats(rows, columns); }
   /// The most that a step within the limits needs.
   std::int64_t most_floats(const StepLimits& limits) const;
 

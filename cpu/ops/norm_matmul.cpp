@@ -22,9 +22,8 @@ class NormPrepareKernel final : public Kernel {
 
   WorkSpace work_space(const StepLimits& limits) const override {
     WorkSpace space = prepare_.work_space(limits);
-    const Path path = data_->prepared_path(kFewRows + 1);
-    space.worker_bytes =
-        static_cast<std::uint64_t>(prepared_rows(path) * norm_.columns()) * sizeof(float);
+    const std::int64_t rows = std::max(data_->form(kFewRows).rows, data_->form(kFewRows + 1).rows);
+    space.worker_bytes = static_cast<std::uint64_t>(rows * norm_.columns()) * sizeof(float);
     return space;
   }
 
@@ -35,9 +34,9 @@ class NormPrepareKernel final : public Kernel {
   void run(const StepContext& step, float* normed, std::int64_t task) const noexcept override {
     const std::int64_t columns = norm_.columns();
     const std::int64_t all_rows = data_->step_rows(step);
-    const Path path = data_->prepared_path(all_rows);
-    const std::int64_t first = task * prepared_rows(path);
-    const std::int64_t rows = std::min(prepared_rows(path), all_rows - first);
+    const Form& form = data_->form(all_rows);
+    const std::int64_t first = task * form.rows;
+    const std::int64_t rows = std::min(form.rows, all_rows - first);
     for (std::int64_t r = 0; r < rows; ++r) {
       const std::int64_t at = (first + r) * columns;
       if (add_) {
@@ -47,7 +46,7 @@ class NormPrepareKernel final : public Kernel {
       norm_.run(step.value(in_) + at, normed + r * columns);
     }
     prepare_all(*data_->table, {normed, columns, nullptr, rows, columns},
-                {.path = path, .first = step.shared, .columns = columns, .first_row = first});
+                {.form = &form, .first = step.shared, .columns = columns, .first_row = first});
   }
 
  private:
@@ -63,11 +62,8 @@ class NormPrepareKernel final : public Kernel {
 bool takes_prepared(const ops::MatMul& op, const BuildContext& context) {
   const auto takes_floats = [&](const ops::MatMul::Part& part) {
     const WeightRows weight = context.rows(part.weight);
-    const FormatKernels& format = *weight.format;
     // Of many rows, those behind the last whole group are multiplied as floats.
-    return weight.rows % kGroupRows != 0 ||
-           path_of(context.table, format, kFewRows) == Path::floats ||
-           path_of(context.table, format, kFewRows + 1) == Path::floats;
+    return weight.rows % kGroupRows != 0 || context.paths(*weight.format).has(forms::plain);
   };
   return std::none_of(op.parts.begin(), op.parts.end(), takes_floats);
 }

@@ -10,15 +10,15 @@
 namespace ingot::internal::cpu {
 namespace {
 
-constexpr float kNever = -std::numeric_limits<float>::infinity();
+constexpr double kNever = -std::numeric_limits<double>::infinity();
 
-float as_key(float x) {
+double as_key(double x) {
   return std::isnan(x) ? kNever : x;
 }
 
 // Inserts index `i` into the `count` best of those before it; a key as good as an earlier one comes
 // after it. `best` has room for `most`.
-std::int64_t insert(const float* keys, std::int64_t i, std::int32_t* best, std::int64_t count,
+std::int64_t insert(const double* keys, std::int64_t i, std::int32_t* best, std::int64_t count,
                     std::int64_t most) {
   if (count == most && !(keys[i] > keys[best[count - 1]])) return count;
   std::int64_t at = count < most ? count++ : count - 1;
@@ -28,7 +28,7 @@ std::int64_t insert(const float* keys, std::int64_t i, std::int32_t* best, std::
 }
 
 // The `most` largest of `size` keys (no NaN), best first; the lower index first among equals.
-void largest(const float* keys, std::int64_t size, std::int32_t* best, std::int64_t most) {
+void largest(const double* keys, std::int64_t size, std::int32_t* best, std::int64_t most) {
   std::int64_t count = 0;
   for (std::int64_t i = 0; i < size; ++i) count = insert(keys, i, best, count, most);
 }
@@ -43,8 +43,10 @@ class ChooseKernel final : public Kernel {
         bias_(op.selection_bias ? context.vector(*op.selection_bias) : nullptr) {}
 
   WorkSpace work_space(const StepLimits&) const override {
-    const std::int64_t floats = 2 * experts_ + 2 * op_.group_count + op_.used;
-    return {0, static_cast<std::uint64_t>(floats) * sizeof(float)};
+    const std::int64_t keys = experts_ + op_.group_count;
+    const std::int64_t indices = op_.used + op_.groups_used;
+    return {0, static_cast<std::uint64_t>(keys) * sizeof(double) +
+                   static_cast<std::uint64_t>(indices) * sizeof(std::int32_t)};
   }
 
   std::int64_t task_count(const StepContext& step) const noexcept override {
@@ -53,22 +55,24 @@ class ChooseKernel final : public Kernel {
 
   void run(const StepContext& step, float* space, std::int64_t task) const noexcept override {
     const float* logits = step.value(op_.logits) + task * experts_;
-    float* experts = step.value(op_.out.experts) + task * op_.used;
+    std::int32_t* experts = step.indices(op_.out.experts) + task * op_.used;
     float* weights = step.value(op_.out.weights) + task * op_.used;
-    float* keys = space;
-    auto* best = reinterpret_cast<std::int32_t*>(space + experts_);
+    auto* keys = reinterpret_cast<double*>(space);
+    double* groups = keys + experts_;
+    auto* best = reinterpret_cast<std::int32_t*>(groups + op_.group_count);
     // What the choice compares: the logits themselves where nothing is added to their
-    // probabilities, as these order alike and can collapse to equal numbers.
+    // probabilities, as these order alike and can collapse to equal numbers. Double, as the
+    // exponentials are: sigmoids of 17 and more are one number in f32.
     const bool by_probability = op_.selection_bias.has_value() || op_.group_count > 1;
     double most = 0;
     const double total = denominator(logits, most);
     for (std::int64_t e = 0; e < experts_; ++e) {
-      float key = logits[e];
-      if (by_probability) key = static_cast<float>(gate(key, most) / total);
-      if (bias_ != nullptr) key += bias_[e];
+      double key = static_cast<double>(logits[e]);
+      if (by_probability) key = gate(logits[e], most) / total;
+      if (bias_ != nullptr) key += static_cast<double>(bias_[e]);
       keys[e] = key;
     }
-    if (op_.group_count > 1) keep_best_groups(keys, space + 2 * experts_ + op_.used);
+    if (op_.group_count > 1) keep_best_groups(keys, groups, best + op_.used);
     for (std::int64_t e = 0; e < experts_; ++e) keys[e] = as_key(keys[e]);
     largest(keys, experts_, best, op_.used);
     std::sort(best, best + op_.used);
@@ -76,7 +80,7 @@ class ChooseKernel final : public Kernel {
     for (std::int64_t i = 0; i < op_.used; ++i) sum += gate(logits[best[i]], most);
     const double divisor = op_.normalise ? sum : total;
     for (std::int64_t i = 0; i < op_.used; ++i) {
-      experts[i] = static_cast<float>(best[i]);
+      experts[i] = best[i];
       weights[i] = static_cast<float>(gate(logits[best[i]], most) / divisor * op_.scale);
     }
   }
@@ -97,17 +101,15 @@ class ChooseKernel final : public Kernel {
     return sum;
   }
 
-  // Keys of experts outside of the best groups become -infinity, keys inside stay above it. `space`
-  // holds 2 x group_count.
-  void keep_best_groups(float* keys, float* space) const {
+  // Keys of experts outside of the best groups become -infinity, keys inside stay above it.
+  // `groups` and `best` have room for the groups and for those used.
+  void keep_best_groups(double* keys, double* groups, std::int32_t* best) const {
     const std::int64_t size = experts_ / op_.group_count;
-    float* groups = space;
-    auto* best = reinterpret_cast<std::int32_t*>(space + op_.group_count);
     for (std::int64_t g = 0; g < op_.group_count; ++g) {
-      float first = kNever;
-      float second = kNever;
+      double first = kNever;
+      double second = kNever;
       for (std::int64_t e = g * size; e < (g + 1) * size; ++e) {
-        const float key = as_key(keys[e]);
+        const double key = as_key(keys[e]);
         second = std::max(second, std::min(first, key));
         first = std::max(first, key);
       }
@@ -117,7 +119,7 @@ class ChooseKernel final : public Kernel {
     for (std::int64_t g = 0; g < op_.group_count; ++g) {
       const bool is_best = std::find(best, best + op_.groups_used, g) != best + op_.groups_used;
       for (std::int64_t e = g * size; e < (g + 1) * size; ++e) {
-        constexpr float kLowest = std::numeric_limits<float>::lowest();
+        constexpr double kLowest = std::numeric_limits<double>::lowest();
         keys[e] = !is_best ? kNever : keys[e] > kLowest ? keys[e] : kLowest;
       }
     }
@@ -145,22 +147,22 @@ class GroupKernel final : public Kernel {
 
   void run(const StepContext& step, float* space, std::int64_t) const noexcept override {
     const std::int64_t tokens = step.input.rows(tokens_);
-    const float* experts = step.value(op_.out.experts);
-    float* offsets = step.value(op_.out.offsets);
+    const std::int32_t* experts = step.indices(op_.out.experts);
+    std::int32_t* offsets = step.indices(op_.out.offsets);
     auto* next = reinterpret_cast<std::int32_t*>(space);
     std::fill(next, next + experts_, 0);
     for (std::int64_t a = 0; a < tokens * op_.used; ++a)
       ++next[ops::safe_index(experts[a], experts_)];
     std::int32_t place = 0;
     for (std::int64_t e = 0; e < experts_; ++e) {
-      offsets[e] = static_cast<float>(place);
+      offsets[e] = place;
       place += std::exchange(next[e], place);
     }
-    offsets[experts_] = static_cast<float>(place);
+    offsets[experts_] = place;
     for (std::int64_t a = 0; a < tokens * op_.used; ++a) {
       const std::int32_t at = next[ops::safe_index(experts[a], experts_)]++;
-      step.value(op_.out.places)[a] = static_cast<float>(at);
-      step.value(op_.out.tokens)[at] = static_cast<float>(a / op_.used);
+      step.indices(op_.out.places)[a] = at;
+      step.indices(op_.out.tokens)[at] = static_cast<std::int32_t>(a / op_.used);
     }
   }
 

@@ -48,8 +48,32 @@ bool is_group_range(const Tensor& tensor, const WeightOperand& operand) {
          (operand.rows.end % kGroupRows == 0 || operand.rows.end == tensor.rows);
 }
 
-// Per tensor: rows of each expert to interleave.
-std::vector<std::int64_t> rows_to_pack(const Program& program, const KernelTable& table) {
+std::uint64_t copy_bytes(const Tensor& tensor) {
+  return (tensor.bytes() + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment;
+}
+
+void pack_tensor(const Tensor& tensor, TensorId id, std::int64_t packed_rows,
+                 const FormatKernels& format, const Weights& in, std::byte* out,
+                 const ParallelFor& parallel) {
+  const auto bytes = static_cast<std::int64_t>(row_bytes(tensor.type, tensor.columns));
+  const std::int64_t groups = packed_rows / kGroupRows;
+  if (groups > 0) {
+    parallel(groups * tensor.experts, [&](std::int64_t task) {
+      const std::int64_t row = task / groups * tensor.rows + task % groups * kGroupRows;
+      format.pack(in.rows(id, row, kGroupRows).data(), bytes, out + row * bytes);
+    });
+  }
+  const std::int64_t left = tensor.rows - packed_rows;
+  for (std::int64_t expert = 0; left > 0 && expert < tensor.experts; ++expert) {
+    const std::int64_t row = expert * tensor.rows + packed_rows;
+    const auto rest = in.rows(id, row, left);
+    std::memcpy(out + row * bytes, rest.data(), rest.size());
+  }
+}
+
+}  // namespace
+
+std::vector<std::int64_t> packed_rows(const Program& program, const KernelTable& table) {
   std::vector<std::int64_t> rows;
   for (const Tensor& tensor : program.tensors) {
     const bool can = table.format(tensor.type).pack != nullptr;
@@ -65,37 +89,15 @@ std::vector<std::int64_t> rows_to_pack(const Program& program, const KernelTable
   return rows;
 }
 
-std::uint64_t copy_bytes(const Tensor& tensor) {
-  return (tensor.bytes() + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment;
-}
-
-void pack_tensor(const Tensor& tensor, std::int64_t packed_rows, const FormatKernels& format,
-                 std::span<const std::byte> in, std::byte* out, const ParallelFor& parallel) {
-  const auto bytes = static_cast<std::int64_t>(row_bytes(tensor.type, tensor.columns));
-  const std::int64_t groups = packed_rows / kGroupRows;
-  if (groups > 0) {
-    parallel(groups * tensor.experts, [&](std::int64_t task) {
-      const std::int64_t row = task / groups * tensor.rows + task % groups * kGroupRows;
-      format.pack(in.data() + row * bytes, bytes, out + row * bytes);
-    });
-  }
-  const std::int64_t left = (tensor.rows - packed_rows) * bytes;
-  for (std::int64_t expert = 0; left > 0 && expert < tensor.experts; ++expert) {
-    const std::int64_t at = (expert * tensor.rows + packed_rows) * bytes;
-    std::memcpy(out + at, in.data() + at, static_cast<std::size_t>(left));
-  }
-}
-
-}  // namespace
-
 PackedWeights::PackedWeights(const Program& program, std::shared_ptr<const Weights> weights,
                              const KernelTable& table, const ParallelFor& parallel,
                              const Progress& progress)
-    : weights_(std::move(weights)), packed_rows_(rows_to_pack(program, table)) {
+    : weights_(std::move(weights)), packed_rows_(cpu::packed_rows(program, table)) {
   const auto start = std::chrono::steady_clock::now();
   const auto is_copied = [&](std::size_t i) {
-    const auto id = TensorId{static_cast<std::int32_t>(i)};
-    return packed_rows_[i] > 0 || !is_aligned(weights_->bytes(id).data());
+    const auto pieces = weights_->pieces({static_cast<std::int32_t>(i)});
+    // Kernels step from expert to expert, so a tensor must be in one piece.
+    return packed_rows_[i] > 0 || pieces.size() > 1 || !is_aligned(pieces.front().data());
   };
   std::uint64_t total = 0;
   std::uint64_t copied = 0;
@@ -115,18 +117,18 @@ PackedWeights::PackedWeights(const Program& program, std::shared_ptr<const Weigh
   for (std::size_t i = 0; i < program.tensors.size(); ++i) {
     const Tensor& tensor = program.tensors[i];
     const TensorId id{static_cast<std::int32_t>(i)};
-    const auto bytes = weights_->bytes(id);
     if (is_copied(i)) {
-      pack_tensor(tensor, packed_rows_[i], table.format(tensor.type), bytes, next, parallel);
+      pack_tensor(tensor, id, packed_rows_[i], table.format(tensor.type), *weights_, next,
+                  parallel);
       weights_->release(id);
       data_.push_back(next);
       next += copy_bytes(tensor);
-      report_.packed_bytes += bytes.size();
+      report_.packed_bytes += tensor.bytes();
     } else {
-      data_.push_back(bytes.data());
-      report_.mapped_bytes += bytes.size();
+      data_.push_back(weights_->pieces(id).front().data());
+      (weights_->is_mapped(id) ? report_.mapped_bytes : report_.packed_bytes) += tensor.bytes();
     }
-    done += bytes.size();
+    done += tensor.bytes();
     if (progress) progress("weights", done, total);
   }
   report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

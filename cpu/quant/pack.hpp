@@ -18,6 +18,10 @@ namespace ingot::internal::cpu {
 using ParallelFor =
     std::function<void(std::int64_t count, const std::function<void(std::int64_t)>& body)>;
 
+/// Per tensor, how many of each expert's rows are interleaved: those of formats that have such an
+/// order, where all uses can read it.
+std::vector<std::int64_t> packed_rows(const Program& program, const KernelTable& table);
+
 class PackedWeights {
  public:
   /// Interleaves the rows of every tensor whose format has such an order and whose uses can all

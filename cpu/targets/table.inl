@@ -49,6 +49,7 @@ inline const PackedKernels& find_packed(DType type) {
 
 const KernelTable kTable = {
     .name = INGOT_CPU_TEXT(INGOT_CPU_TARGET),
+    .lanes = kLanes,
     .running = &running,
     .format = &find_format,
     .decode_row = &decode_row,
@@ -56,7 +57,8 @@ const KernelTable kTable = {
     .quantize_row = &quantize_row<FewRowsOrder>,
     .quantize_in_order = &quantize_row<ColumnOrder>,
     .few_rows = &multiply_few_rows,
-    .few_floats = &multiply_few_floats,
+    .few_floats = &multiply_few_floats<false>,
+    .few_floats_in_order = &multiply_few_floats<true>,
     .many_rows = &multiply_many_rows,
     .packed = &find_packed,
 #if defined(__AMX_BF16__)
@@ -67,6 +69,7 @@ const KernelTable kTable = {
     .file_tiles = nullptr,
 #endif
     .attend = &attend,
+    .add_splits = &add_splits,
     .merge_splits = &merge_splits,
     .transposed = &multiply_transposed,
     .store_halves = &store_halves,

@@ -8,8 +8,9 @@
 #include <cstddef>
 #include <fstream>
 #include <optional>
-#include <sstream>
 #include <vector>
+
+#include "src/device/control_groups.hpp"
 
 namespace ingot::internal::cpu {
 namespace {
@@ -33,28 +34,6 @@ std::optional<double> read_v1(const std::string& group) {
   return std::nullopt;  // absent, or -1
 }
 
-// The smallest limit from `path` up to the mount itself. Inside a container the path may name
-// groups that the mount does not show: those files are absent and the mount's own still counts.
-template <class Read>
-void apply(std::optional<double>& smallest, const std::string& mount, std::string path, Read read) {
-  while (true) {
-    const std::optional<double> limit = read(mount + path);
-    if (limit) smallest = smallest ? std::min(*smallest, *limit) : *limit;
-    const std::size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return;
-    path.resize(slash);
-  }
-}
-
-bool contains_controller(const std::string& list, const std::string& wanted) {
-  std::istringstream in(list);
-  std::string name;
-  while (std::getline(in, name, ',')) {
-    if (name == wanted) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 int affinity_count() {
@@ -71,32 +50,17 @@ int affinity_count() {
 
 int quota_count(const std::string& membership, const std::string& mount) {
   std::optional<double> smallest;
-  std::istringstream lines(membership);
-  std::string line;
-  // hierarchy-ID:controller-list:path
-  while (std::getline(lines, line)) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    std::string path = line.substr(second + 1);
-    if (path == "/") path.clear();
-    if (controllers.empty()) {
-      apply(smallest, mount, path, read_v2);
-    } else if (contains_controller(controllers, "cpu")) {
-      apply(smallest, mount + "/cpu", path, read_v1);
-      apply(smallest, mount + "/" + controllers, path, read_v1);
-    }
-  }
+  for_each_control_group(
+      membership, mount, "cpu", [&](const std::string& folder, ControlGroupVersion version) {
+        const auto limit = version == ControlGroupVersion::v2 ? read_v2(folder) : read_v1(folder);
+        if (limit) smallest = smallest ? std::min(*smallest, *limit) : *limit;
+      });
   if (!smallest) return 0;
   return std::max(1, static_cast<int>(std::min(*smallest, 1e6)));
 }
 
 int usable_processors() {
-  std::ifstream in("/proc/self/cgroup");
-  std::ostringstream membership;
-  membership << in.rdbuf();
-  const int quota = quota_count(membership.str(), "/sys/fs/cgroup");
+  const int quota = quota_count(control_group_membership(), kControlGroupMount);
   const int affinity = affinity_count();
   return quota > 0 ? std::min(quota, affinity) : affinity;
 }

@@ -32,7 +32,8 @@ void bind_to_processor(std::thread& thread, int index) {
 ThreadPool::ThreadPool(int size, bool pin)
     : size_(size < 1 ? 1 : size),
       spin_(size_ <= usable_processors() ? kSpinTime : SpinTime{0}),
-      process_(getpid()) {
+      process_(getpid()),
+      inside_(static_cast<std::size_t>(size_)) {
   threads_.reserve(static_cast<std::size_t>(size_ - 1));
   try {
     for (int index = 1; index < size_; ++index) {
@@ -58,41 +59,51 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::stop() {
   stopping_ = true;
-  round_.fetch_add(1, std::memory_order_release);
-  round_.notify_all();
+  ring();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
 }
 
-void ThreadPool::run(const std::function<void(int)>& body) {
+void ThreadPool::require_threads() const {
+  if (threads_.empty() || getpid() == process_) return;
+  fail(ErrorCode::invalid_argument,
+       "this model was loaded before fork() and its threads exist only in the parent process; "
+       "load it in the child");
+}
+
+void ThreadPool::ring() {
+  bell_.fetch_add(1);  // wraps around
+  bell_.notify_all();
+}
+
+void ThreadPool::run(const Body& body) {
   if (threads_.empty()) {
     body(0);
     return;
   }
-  if (getpid() != process_) {
-    fail(ErrorCode::invalid_argument,
-         "this model was loaded before fork() and its threads exist only in the parent process; "
-         "load it in the child");
-  }
+  require_threads();
   body_ = &body;
-  running_.store(size_ - 1, std::memory_order_relaxed);
-  round_.fetch_add(1, std::memory_order_release);
-  round_.notify_all();
+  ring();
   body(0);
-  for (int left = running_.load(std::memory_order_acquire); left != 0;
-       left = running_.load(std::memory_order_acquire)) {
-    wait_while_equal(running_, left, spin_);
-  }
+  // A thread says that it is inside before it looks for the body, and the body is taken away before
+  // anybody is looked for inside: in the one order of these four, one of the two sees the other.
+  body_ = nullptr;
+  for (std::size_t i = 1; i < inside_.size(); ++i) wait_while_equal(inside_[i].value, 1, spin_);
 }
 
 void ThreadPool::work(int index) {
-  int seen = 0;  // rounds start at 0, before any thread does
+  std::atomic<int>& inside = inside_[static_cast<std::size_t>(index)].value;
+  int seen = 0;  // rings start at 0, before any thread does
   while (true) {
-    wait_while_equal(round_, seen, spin_);
-    seen = static_cast<int>(static_cast<unsigned>(seen) + 1U);
+    wait_while_equal(bell_, seen, spin_);
     if (stopping_) return;
-    (*body_)(index);
-    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
+    // Looked at before the work: a ring that comes meanwhile is not missed.
+    seen = rings();
+    if (body_ == nullptr) continue;
+    inside = 1;
+    if (const Body* body = body_; body != nullptr) (*body)(index);
+    inside = 0;
+    if (body_ == nullptr) inside.notify_one();  // the run has ended, and may wait for this thread
   }
 }
 

@@ -27,7 +27,7 @@ inline constexpr SpinTime kSpinTime{60};
 
 /// Returns once `value` differs from `old`, with acquire order. Spins for at most `limit` (yielding
 /// now and then, so that an oversubscribed machine runs whoever is waited for), then sleeps until a
-/// notify.
+/// notify, which must follow a sequentially consistent change of the value.
 inline void wait_while_equal(const std::atomic<int>& value, int old, SpinTime limit) {
   if (value.load(std::memory_order_acquire) != old) return;
   if (limit.count() > 0) {
@@ -40,7 +40,7 @@ inline void wait_while_equal(const std::atomic<int>& value, int old, SpinTime li
       std::this_thread::yield();
     } while (std::chrono::steady_clock::now() < end);
   }
-  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_seq_cst);
 }
 
 }  // namespace ingot::internal::cpu

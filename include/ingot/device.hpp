@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,11 +34,13 @@ struct DeviceInfo {
   std::string description;  ///< for people: processor, instruction set in use
   DeviceKind kind = DeviceKind::cpu;
   DeviceSpeed speed = DeviceSpeed::fast;
-  std::string driver;                  ///< name and version; empty for the processor
-  std::vector<std::string> features;   ///< optional abilities in use, e.g. "avx512_vnni"
-  std::uint64_t memory_total = 0;      ///< bytes
-  std::uint64_t memory_available = 0;  ///< bytes this process may still take
-  int threads = 1;                     ///< threads a step uses unless told otherwise
+  std::string driver;                 ///< name and version; empty for the processor
+  std::vector<std::string> features;  ///< optional abilities in use, e.g. "avx512_vnni"
+  /// Bytes, and bytes this process may still take; nothing where the system does not tell (no /proc
+  /// in a chroot).
+  std::optional<std::uint64_t> memory_total = {};
+  std::optional<std::uint64_t> memory_available = {};
+  int threads = 1;  ///< threads a step uses unless told otherwise
 };
 
 /// The devices this build has, the default one first. A device without its hardware is not listed.
@@ -49,7 +52,7 @@ INGOT_API std::vector<std::string> device_names();
 
 /// The host program's own threads, for an application that does not want a second pool. The library
 /// calls `parallel` from the thread that steps a session, never nested.
-class HostExecutor {
+class INGOT_API HostExecutor {
  public:
   virtual ~HostExecutor() = default;
   /// How many invocations may run at the same time.
@@ -62,11 +65,19 @@ class HostExecutor {
 using Progress =
     std::function<void(std::string_view what, std::uint64_t done, std::uint64_t total)>;
 
+/// In which numbers activations are kept and multiplied.
+enum class Precision : std::uint8_t {
+  fast,  ///< as the device is fastest: activations of 16 bits, bf16 (docs/numerics.md says which)
+  f32,   ///< f32 at least. The cache has the types it was given
+};
+
 struct CompileOptions {
   int threads = 0;  ///< 0: as many as the affinity mask and the cgroup quota give
   HostExecutor* host_executor =
       nullptr;               ///< used instead of own threads; must outlive the executable
   bool pin_threads = false;  ///< bind each thread to one processor
+  Precision precision = Precision::fast;
+  bool deterministic = false;  ///< as LoadOptions::deterministic, from which loading sets it
   Progress progress;
 };
 
@@ -84,13 +95,22 @@ struct CacheTypes {
   bool operator==(const CacheTypes&) const = default;
 };
 
-/// A value of the running program, as a tap sees it.
+/// What the elements of a value are.
+enum class ValueType : std::uint8_t {
+  f32,  ///< numbers; the reference device computes them in double
+  i32,  ///< indices: experts, rows
+};
+
+/// A value of the running program, as a tap sees it: one of two spans, row-major [rows, columns].
+/// Changes are taken into the computation; an index outside of its range counts as 0.
 struct TapEvent {
   int instruction = 0;      ///< index in the program
   std::string_view name{};  ///< the value's name, e.g. "blk.3.attn_out"
   std::int64_t rows = 0;
   std::int64_t columns = 0;
-  std::span<float> data{};  ///< row-major [rows, columns]; changes are taken into the computation
+  std::span<float> data{};  ///< of f32 values
+  ValueType type = ValueType::f32;
+  std::span<std::int32_t> indices{};  ///< of i32 values
 };
 
 /// Called after the instruction that wrote the value. Exceptions end the step and reach its caller.
@@ -99,6 +119,9 @@ using Tap = std::function<void(const TapEvent&)>;
 /// What a tap is called for.
 enum class TapDetail : std::uint8_t {
   every_value,  ///< each value of each instruction: instructions that a device fuses run one by one
+  /// The same, and the computation goes on with the f32 that the tap has seen, also on a device
+  /// that keeps more of a number.
+  every_value_rounded,
   as_run,  ///< the end of each instruction, or of each group that is fused; events have no data
 };
 

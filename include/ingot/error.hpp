@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "ingot/export.hpp"
+#include "ingot/printable.hpp"
 
 namespace ingot {
 
@@ -36,10 +37,11 @@ constexpr std::string_view to_string(ErrorCode code) {
   return "unknown";
 }
 
-/// A failure: `what()` is one line that names the file, tensor or field and says what to do.
+/// A failure: `what()` is one line that names the file, tensor or field and says what to do. Names
+/// out of a file are in it as printable() shows them, so that it can go to a terminal or a log.
 class INGOT_API Error : public std::exception {
  public:
-  Error(ErrorCode code, std::string message) : code_(code), message_(std::move(message)) {}
+  Error(ErrorCode code, std::string_view message) : code_(code), message_(printable(message)) {}
 
   ErrorCode code() const noexcept { return code_; }
   const char* what() const noexcept override { return message_.c_str(); }

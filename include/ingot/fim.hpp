@@ -24,6 +24,9 @@ struct FimOptions {
   /// suffix keeps a quarter of the room, the prefix the rest, and either takes what the other does
   /// not need. Characters are not cut. False: Error.
   bool trim = false;
+  /// When the prompt is trimmed: so many tokens of the limit stay free for the answer, but at most
+  /// half of them. A prompt within the limit is never trimmed for it.
+  std::int64_t trim_reserve = 0;
 };
 
 struct FimPrompt {
@@ -52,7 +55,8 @@ struct FimPrompt {
 /// CodeLlama's and Mistral's published encoders do.
 ///
 /// Error unsupported names the marks the file lacks; invalid_argument when the prompt is longer
-/// than token_limit and may not be trimmed, or the limit leaves no room for the marks.
+/// than token_limit and may not be trimmed, the limit leaves no room for the marks, or a number is
+/// negative.
 INGOT_API FimPrompt build_fim_prompt(const Tokenizer& tokenizer, std::string_view prefix,
                                      std::string_view suffix, const FimOptions& options = {});
 

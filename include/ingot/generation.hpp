@@ -42,7 +42,8 @@ INGOT_API std::string_view to_string(FinishReason reason);
 
 /// Sees a row of logits (of the ids that have a token), which it may write, and the ids of the
 /// sequence so far, prompt included, before the sampler does. -infinity bans a token. Grammars,
-/// bans and watermarks hook in here. What it throws ends the step's taking and reaches its caller.
+/// bans and watermarks hook in here. What it throws ends its generation (cancelled) and reaches who
+/// called take or advance.
 using LogitsProcessor = std::function<void(std::span<float> logits, std::span<const TokenId> ids)>;
 
 struct GenerateRequest {
@@ -91,6 +92,7 @@ struct GenerateResult {
   std::string stop;                                 ///< the stop string that was reached
   std::vector<LogProbabilities> log_probabilities;  ///< one per id, if asked for
   std::uint64_t seed = 0;                           ///< of the sampler: gives the same text again
+  std::vector<std::string> warnings;  ///< what is odd about the request, one sentence each
   GenerateTimings timings;
 };
 
@@ -128,8 +130,9 @@ class INGOT_API Generation {
   bool finished() const;
 
   /// What a step should compute next: of a prompt at most `max_tokens` (0: all that is left), then
-  /// the token drawn last. Valid until take(). Part of a prompt may have been committed by a step
-  /// that was cancelled; then the rest. Error invalid_argument when finished.
+  /// the token drawn last. Valid until take(). After a step that was cancelled, what it did not
+  /// commit, and the last token once more if its outputs were lost. Error invalid_argument when
+  /// finished.
   StepRequest next(std::int64_t max_tokens = 0);
 
   /// Takes what a step made of next(), which was its request number `request`: draws a token if the
@@ -160,7 +163,8 @@ class INGOT_API Generation {
 
 /// One step for all of these that are not finished; returns how many take part. Each is given at
 /// most `max_prompt_tokens` of its prompt (0: all). Errors as Session::step, which leave the
-/// generations as they were, but for Error cancelled (parts of prompts stay).
+/// generations as they were, but for Error cancelled (parts of prompts stay); call it again to go
+/// on. What processors throw comes after all others have taken their share: it ends its own text.
 INGOT_API std::size_t advance(Session& session, std::span<Generation* const> generations,
                               const StepOptions& options = {}, std::int64_t max_prompt_tokens = 0);
 INGOT_API std::size_t advance(Session& session, std::initializer_list<Generation*> generations,

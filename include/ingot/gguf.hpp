@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "ingot/gguf/file_bytes.hpp"
 #include "ingot/gguf/parse.hpp"
@@ -27,44 +28,59 @@
 
 namespace ingot {
 
+/// How a file is opened.
+struct OpenOptions {
+  /// True: the file is mapped. It is read as it is used, shares its memory with every process that
+  /// has it open, and can be given back page by page. But its bytes stay the file's: when another
+  /// program shortens it, or its disk or network goes away, the process gets the signal SIGBUS,
+  /// which no library can turn into an Error. Replacing a file by renaming another over it, as
+  /// download tools and OutputFile do, is harmless.
+  /// False: all bytes are read at once into memory of this process. Nothing that happens to the
+  /// file later matters; it costs that memory (MemoryPlan::file_bytes) and the time to read it all.
+  bool map = true;
+  /// With map = false: bytes that may be taken; 0: what is available.
+  std::uint64_t memory_limit = 0;
+};
+
 /// An opened model, immutable. Values, tensors and the views they give out are valid while it is
 /// held. Whatever the file's bytes are, opening either throws an Error or yields a file whose every
 /// access stays in bounds, with memory and time bounded by a small multiple of the files' size. The
-/// bytes are the mapped file's own: a file that is shortened by another program while open is not
-/// guarded against.
+/// bytes are the mapped file's own, unless OpenOptions say otherwise.
 class GgufFile {
  public:
   /// Maps the file (versions 2 and 3, little-endian) and, when it is the first of a split model,
   /// all further parts beside it. Error io, bad_file or unsupported, naming the file and what to
-  /// do.
-  static std::shared_ptr<const GgufFile> open(const std::filesystem::path& path) {
+  /// do; out_of_memory when the options ask for a copy that does not fit.
+  static std::shared_ptr<const GgufFile> open(const std::filesystem::path& path,
+                                              const OpenOptions& options = {}) try {
     std::shared_ptr<GgufFile> file(new GgufFile(path.string()));
-    return file->guarded([&] {
-      const std::uint64_t parts = file->add_first(gguf::FileBytes::map(path));
-      if (parts > 1) {
-        const SplitName split(path, parts);
-        for (std::uint64_t i = 1; i < parts; ++i) file->add_part(split.part(i), i, parts);
-        file->check_tensor_total();
-      }
-      file->index_tensors();
-      return file;
-    });
+    const std::uint64_t parts = file->add_first(file->bytes_at(path, options));
+    file->part_paths_.push_back(file->path_);
+    if (parts > 1) {
+      const SplitName split(path, parts);
+      for (std::uint64_t i = 1; i < parts; ++i) file->add_part(split.part(i), i, parts, options);
+      file->check_tensor_total();
+    }
+    file->index_tensors();
+    return file;
+  } catch (...) {
+    detail::rethrow_at_border("GgufFile::open");
   }
 
   /// Reads a file from memory; the bytes are copied. `name` stands for the path in messages. A
   /// split model cannot be read this way: Error unsupported.
   static std::shared_ptr<const GgufFile> from_bytes(std::span<const std::byte> bytes,
-                                                    std::string name) {
+                                                    std::string name) try {
     std::shared_ptr<GgufFile> file(new GgufFile(std::move(name)));
-    return file->guarded([&] {
-      const std::uint64_t parts = file->add_first(gguf::FileBytes::copy(bytes));
-      if (parts > 1) {
-        fail(ErrorCode::unsupported, "'", file->path_, "': one of ", parts,
-             " parts of a split model cannot be read from memory; open it by its path");
-      }
-      file->index_tensors();
-      return file;
-    });
+    const std::uint64_t parts = file->add_first(gguf::FileBytes::copy(bytes));
+    if (parts > 1) {
+      fail(ErrorCode::unsupported, "'", file->path_, "': one of ", parts,
+           " parts of a split model cannot be read from memory; open it by its path");
+    }
+    file->index_tensors();
+    return file;
+  } catch (...) {
+    detail::rethrow_at_border("GgufFile::from_bytes");
   }
 
   /// The format's version: 2 or 3.
@@ -72,6 +88,23 @@ class GgufFile {
 
   /// The path (of the first part), or the name given to from_bytes.
   const std::string& path() const { return path_; }
+
+  /// Bytes of it that lie in memory of this process instead of a mapped file.
+  std::uint64_t copied_bytes() const { return copied_bytes_; }
+
+  /// The paths of all files it was opened from, in the order of the parts; none for bytes.
+  const std::vector<std::string>& part_paths() const { return part_paths_; }
+
+  /// Whether `path` leads to one of them, under whatever name: writing there would replace the
+  /// model.
+  bool is_part(const std::filesystem::path& path) const try {
+    return std::any_of(part_paths_.begin(), part_paths_.end(), [&](const std::string& part) {
+      std::error_code no_such_file;
+      return std::filesystem::equivalent(part, path, no_such_file);
+    });
+  } catch (...) {
+    detail::rethrow_at_border("GgufFile::is_part");
+  }
 
   /// Keys and values in file order (of the first part, which carries a split model's metadata).
   const std::vector<std::pair<std::string, GgufValue>>& metadata() const { return metadata_; }
@@ -85,7 +118,7 @@ class GgufFile {
   /// The key's value as T (see GgufValue::try_as); nothing when the key is absent. Error bad_file,
   /// naming file and key, when the value is of another kind or does not fit in a T.
   template <class T>
-  std::optional<T> try_get(std::string_view key) const {
+  std::optional<T> try_get(std::string_view key) const try {
     const GgufValue* value = find(key);
     if (value == nullptr) return std::nullopt;
     auto converted = value->try_as<T>();
@@ -94,6 +127,8 @@ class GgufFile {
            value->describe(), ", which is not ", kind_of<T>());
     }
     return converted;
+  } catch (...) {
+    detail::rethrow_at_border("GgufFile::try_get");
   }
 
   /// As try_get, but an absent key is an Error bad_file too.
@@ -191,17 +226,6 @@ class GgufFile {
 
   explicit GgufFile(std::string path) : path_(std::move(path)) {}
 
-  /// Runs `read`; memory that the machine does not have becomes an Error like any other failure.
-  template <class Read>
-  std::shared_ptr<const GgufFile> guarded(Read read) const {
-    try {
-      return read();
-    } catch (const std::bad_alloc&) {
-      fail(ErrorCode::out_of_memory, "'", path_,
-           "': not enough memory for the list of its keys and tensors");
-    }
-  }
-
   /// Reads the first part; returns how many parts the model has.
   std::uint64_t add_first(gguf::FileBytes bytes) {
     gguf::Part part = gguf::Parser(bytes.bytes(), path_).parse();
@@ -224,18 +248,29 @@ class GgufFile {
     return parts;
   }
 
-  void add_part(const std::filesystem::path& path, std::uint64_t index, std::uint64_t parts) {
+  gguf::FileBytes bytes_at(const std::filesystem::path& path, const OpenOptions& options) const {
+    if (options.map) return gguf::FileBytes::map(path);
+    // A limit of 0 would mean none: the next part is refused for its size.
+    const std::uint64_t taken = std::min(copied_bytes_, options.memory_limit);
+    const std::uint64_t left = options.memory_limit - taken;
+    return gguf::FileBytes::read(path,
+                                 options.memory_limit > 0 ? std::max<std::uint64_t>(left, 1) : 0);
+  }
+
+  void add_part(const std::filesystem::path& path, std::uint64_t index, std::uint64_t parts,
+                const OpenOptions& options) {
     const std::string name = path.string();
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) {
       fail(ErrorCode::io, "'", path_, "': part ", index + 1, " of ", parts,
            " is missing: expected '", name, "'; put all parts into one folder");
     }
-    gguf::FileBytes bytes = gguf::FileBytes::map(path);
+    gguf::FileBytes bytes = bytes_at(path, options);
     gguf::Part part = gguf::Parser(bytes.bytes(), name).parse();
     check_part_key(part, name, "split.no", index);
     check_part_key(part, name, "split.count", parts);
     hold(std::move(bytes), std::move(part.tensors));
+    part_paths_.push_back(name);
   }
 
   void check_part_key(const gguf::Part& part, const std::string& name, std::string_view key,
@@ -259,6 +294,7 @@ class GgufFile {
 
   void hold(gguf::FileBytes bytes, std::vector<GgufTensor> tensors) {
     total_bytes_ += bytes.bytes().size();
+    if (!bytes.is_mapped()) copied_bytes_ += bytes.bytes().size();
     parts_.push_back(std::move(bytes));
     std::move(tensors.begin(), tensors.end(), std::back_inserter(tensors_));
   }
@@ -290,11 +326,13 @@ class GgufFile {
   std::string path_;
   std::uint32_t version_ = 0;
   std::uint64_t total_bytes_ = 0;
+  std::uint64_t copied_bytes_ = 0;
   std::vector<gguf::FileBytes> parts_;
   gguf::Metadata metadata_;
   std::vector<std::size_t> keys_in_order_;
   std::vector<GgufTensor> tensors_;
   std::vector<std::size_t> tensors_in_order_;
+  std::vector<std::string> part_paths_;
 };
 
 }  // namespace ingot

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "ingot/gguf/encode.hpp"
 #include "ingot/gguf/output_file.hpp"
@@ -49,11 +50,13 @@ class GgufWriter {
   /// (nested for arrays of arrays), or a GgufValue, which is copied as it is. "general.alignment"
   /// also sets the distance that tensors are aligned to.
   template <class T>
-  void set(std::string_view key, const T& value) {
+  void set(std::string_view key, const T& value) try {
     if (key.empty() || key.size() > gguf::kLongestKey) {
       refuse("a metadata key must have 1 to ", gguf::kLongestKey, " bytes, not ", key.size());
     }
-    if (key == gguf::kAlignmentKey) set_alignment(value);
+    if constexpr (std::is_pointer_v<T>) {
+      if (value == nullptr) refuse("the text of key ", gguf::quoted(key), " is a null pointer");
+    }
     Entry entry{std::string(key), {}};
     if constexpr (std::is_same_v<T, GgufValue>) {
       gguf::append_scalar(entry.value, static_cast<std::uint32_t>(value.type()));
@@ -65,12 +68,17 @@ class GgufWriter {
       gguf::append_scalar(entry.value, static_cast<std::uint32_t>(gguf::type_of<T>()));
       gguf::append_value<T>(entry.value, value);
     }
+    const std::uint64_t alignment =
+        key == gguf::kAlignmentKey ? checked_alignment(value) : alignment_;
     const auto found = find_entry(key);
     if (found != entries_.end()) {
       *found = std::move(entry);
     } else {
       entries_.push_back(std::move(entry));
     }
+    alignment_ = alignment;
+  } catch (...) {
+    detail::rethrow_at_border("GgufWriter::set");
   }
 
   /// Forgets a key; returns whether it was set.
@@ -84,54 +92,72 @@ class GgufWriter {
 
   /// Adds a tensor whose bytes `source` gives when the file is written. Shape in GGUF order: [0] is
   /// the contiguous dimension (columns). Error invalid_argument for names longer than 1024 bytes or
-  /// used before, unknown types, 0 or more than 4 dimensions, dimensions < 1, or columns that are
-  /// not a multiple of the type's block.
+  /// used before, unknown types, 0 or more than 4 dimensions, dimensions < 1, columns that are
+  /// not a multiple of the type's block, or no source.
   void add_tensor(std::string name, StorageType type, std::vector<std::int64_t> shape,
-                  Source source) {
+                  Source source) try {
     const std::uint64_t bytes = checked_bytes(name, type.id, shape);
-    names_.insert(name);
-    tensors_.push_back({std::move(name), type.id, std::move(shape), bytes, std::move(source)});
+    if (!source) refuse("tensor ", gguf::quoted(name), " has no source of bytes");
+    tensors_.push_back({name, type.id, std::move(shape), bytes, std::move(source)});
+    try {
+      names_.insert(std::move(name));
+    } catch (...) {
+      tensors_.pop_back();
+      throw;
+    }
+  } catch (...) {
+    detail::rethrow_at_border("GgufWriter::add_tensor");
   }
 
   /// Adds a tensor whose bytes the caller keeps until the last write.
   void add_tensor(std::string name, StorageType type, std::vector<std::int64_t> shape,
-                  std::span<const std::byte> bytes) {
+                  std::span<const std::byte> bytes) try {
     check_size(name, checked_bytes(name, type.id, shape), bytes.size());
     add_tensor(std::move(name), type, std::move(shape),
                Source([bytes](const Sink& sink) { sink(bytes); }));
+  } catch (...) {
+    detail::rethrow_at_border("GgufWriter::add_tensor");
   }
 
   /// Adds a tensor and keeps its bytes.
   void add_tensor(std::string name, StorageType type, std::vector<std::int64_t> shape,
-                  std::vector<std::byte>&& bytes) {
+                  std::vector<std::byte>&& bytes) try {
     check_size(name, checked_bytes(name, type.id, shape), bytes.size());
     auto held = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
     add_tensor(std::move(name), type, std::move(shape),
                Source([held](const Sink& sink) { sink(*held); }));
+  } catch (...) {
+    detail::rethrow_at_border("GgufWriter::add_tensor");
   }
 
   /// Adds a tensor of an opened file, which the caller keeps until the last write.
-  void add_tensor(const GgufTensor& tensor) {
+  void add_tensor(const GgufTensor& tensor) try {
     add_tensor(tensor.name, tensor.type_id, tensor.shape, tensor.data);
+  } catch (...) {
+    detail::rethrow_at_border("GgufWriter::add_tensor");
   }
 
   /// Writes the file under a temporary name beside `path` and renames it when it is complete and on
   /// the disk, so that `path` never holds half a model (a symbolic link is replaced, not followed).
   /// Error io when the disk is full or refuses, invalid_argument when a source gives too few or too
   /// many bytes; what a source throws passes through. On failure nothing is left behind.
-  void write(const std::filesystem::path& path) const {
+  void write(const std::filesystem::path& path) const try {
     gguf::OutputFile file(path);
     emit([&file](std::span<const std::byte> bytes) { file.write(bytes); });
     file.commit();
+  } catch (...) {
+    detail::rethrow_at_border("GgufWriter::write");
   }
 
   /// The file's bytes, in memory.
-  std::vector<std::byte> to_bytes() const {
+  std::vector<std::byte> to_bytes() const try {
     gguf::Bytes out;
     emit([&out](std::span<const std::byte> bytes) {
       out.insert(out.end(), bytes.begin(), bytes.end());
     });
     return out;
+  } catch (...) {
+    detail::rethrow_at_border("GgufWriter::to_bytes");
   }
 
  private:
@@ -158,7 +184,7 @@ class GgufWriter {
   }
 
   template <class T>
-  void set_alignment(const T& value) {
+  static std::uint64_t checked_alignment(const T& value) {
     std::optional<std::uint64_t> alignment;
     if constexpr (std::is_same_v<T, GgufValue>) {
       alignment = value.template try_as<std::uint64_t>();
@@ -168,7 +194,7 @@ class GgufWriter {
     if (!alignment || !gguf::is_valid_alignment(*alignment)) {
       refuse(gguf::kAlignmentKey, " must be a power of two from 8 to ", gguf::kHighestAlignment);
     }
-    alignment_ = *alignment;
+    return *alignment;
   }
 
   std::uint64_t checked_bytes(const std::string& name, std::uint32_t type_id,

@@ -5,6 +5,7 @@
 // clang-format off
 #include "ingot/version.hpp"      // of the headers and of the library
 #include "ingot/error.hpp"        // the one exception type
+#include "ingot/printable.hpp"    // names from files, safe to print
 #include "ingot/cancel.hpp"       // asking work to stop
 #include "ingot/dtype.hpp"        // storage types and their codecs
 #include "ingot/gguf.hpp"         // reading model files

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -19,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "ingot/sampler/candidates.hpp"
 #include "ingot/sampler/log_probability.hpp"
@@ -30,13 +32,13 @@ namespace ingot {
 /// What local engines call the usual settings, and their usual defaults. Each part that is at its
 /// neutral value is left out.
 struct SamplerOptions {
-  double temperature = 0.8;  ///< 0: always the most probable token (greedy)
-  std::int64_t top_k = 40;   ///< 0: off
-  double top_p = 0.95;       ///< 1: off
-  double min_p = 0.05;       ///< 0: off
-  double repetition_penalty = 1.0;
-  double frequency_penalty = 0.0;
-  double presence_penalty = 0.0;
+  double temperature = 0.8;          ///< 0 to 10⁶; 0: always the most probable token (greedy)
+  std::int64_t top_k = 40;           ///< 0 and more; 0: off
+  double top_p = 0.95;               ///< 0 to 1; 1: off
+  double min_p = 0.05;               ///< 0 to 1; 0: off
+  double repetition_penalty = 1.0;   ///< 0.001 to 1000
+  double frequency_penalty = 0.0;    ///< -1000 to 1000
+  double presence_penalty = 0.0;     ///< -1000 to 1000
   std::int64_t penalty_window = 64;  ///< tokens the penalties look back; -1: all, 0: none
   std::vector<std::pair<TokenId, float>> logit_bias = {};
   std::optional<std::uint64_t> seed = {};  ///< not set: a random one; SamplerChain::seed() tells
@@ -48,34 +50,53 @@ using SamplerPart = std::function<void(Candidates&, std::span<const TokenId> his
 /// Parts applied in order, then a draw from what they leave. Copyable: a copy draws the same
 /// tokens.
 class SamplerChain {
+  enum class Nothing {};
+
  public:
   SamplerChain() : SamplerChain(SamplerOptions{}) {}
 
+  /// SamplerChain({}): the default options. (Without it the braces could be a chain to copy, too.)
+  explicit SamplerChain(Nothing) : SamplerChain() {}
+
   /// In this order: logit bias, penalties, top-k, top-p, min-p, temperature, draw. The filters see
   /// the untempered distribution, so a higher temperature never lets in tokens that a filter would
-  /// have kept out. Error invalid_argument for values without meaning (negative temperature ...).
+  /// have kept out. Error invalid_argument for a value outside its range names the field.
   explicit SamplerChain(const SamplerOptions& options)
       : SamplerChain(make_parts(options), options.seed) {
     settings_ = options;
   }
 
-  explicit SamplerChain(std::vector<SamplerPart> parts, std::optional<std::uint64_t> seed = {})
-      : parts_(std::move(parts)), seed_(seed ? *seed : random_seed()), random_(seed_) {}
+  /// Parts of one's own choice. A template, so that braces around options are no list of parts:
+  /// SamplerChain({.temperature = 0.2}) means the constructor above, SamplerChain({TopK(20)}) the
+  /// one below. Error invalid_argument for an empty part.
+  template <std::same_as<std::vector<SamplerPart>> Parts>
+  explicit SamplerChain(Parts parts, std::optional<std::uint64_t> seed = {})
+      : parts_(checked_parts(std::move(parts))),
+        seed_(seed ? *seed : random_seed()),
+        random_(seed_) {}
+
+  template <std::size_t count>
+  explicit SamplerChain(const SamplerPart (&parts)[count], std::optional<std::uint64_t> seed = {})
+      : SamplerChain(std::vector<SamplerPart>(parts, parts + count), seed) {}
 
   /// Draws a token. Uses two random numbers whatever the logits, so that draws stay comparable.
   /// The same seed, history and logits give the same token on every platform, but for draws that
   /// fall within the last bit of the platform's exp() of a border (about 1 in 10^13).
   /// Error invalid_argument for NaN or +inf among the logits, or when nothing may be drawn.
-  TokenId sample(std::span<const float> logits) {
+  TokenId sample(std::span<const float> logits) try {
     candidates_.assign(logits);
     return filter_and_draw();
+  } catch (...) {
+    detail::rethrow_at_border("SamplerChain::sample");
   }
 
   /// The same from the most probable tokens alone, best first: as many as need() says give the
   /// token that all logits would.
-  TokenId sample(std::span<const Candidate> best_first) {
+  TokenId sample(std::span<const Candidate> best_first) try {
     candidates_.assign(best_first);
     return filter_and_draw();
+  } catch (...) {
+    detail::rethrow_at_border("SamplerChain::sample");
   }
 
   /// What the next sample() must see of a row.
@@ -110,9 +131,11 @@ class SamplerChain {
   }
 
   /// Adds a token to the history the penalties see.
-  void accept(TokenId id) { history_.push_back(id); }
-  void accept(std::span<const TokenId> ids) {
+  void accept(TokenId id) { accept(std::span(&id, 1)); }
+  void accept(std::span<const TokenId> ids) try {
     history_.insert(history_.end(), ids.begin(), ids.end());
+  } catch (...) {
+    detail::rethrow_at_border("SamplerChain::accept");
   }
 
   /// Forgets the history and starts the random numbers again from the seed.
@@ -127,7 +150,7 @@ class SamplerChain {
   /// What the last sample() drew from, after all parts.
   const Candidates& candidates() const { return candidates_; }
 
-  static std::vector<SamplerPart> make_parts(const SamplerOptions& options) {
+  static std::vector<SamplerPart> make_parts(const SamplerOptions& options) try {
     std::vector<SamplerPart> parts;
     if (!options.logit_bias.empty()) parts.emplace_back(LogitBias(options.logit_bias));
     // Parts are built even when neutral, so that a value without meaning is refused here.
@@ -138,18 +161,29 @@ class SamplerChain {
       parts.emplace_back(penalties);
     }
     Temperature temperature(options.temperature);
+    TopK top_k(options.top_k);
     TopP top_p(options.top_p);
     MinP min_p(options.min_p);
     if (options.temperature > 0) {
-      if (options.top_k > 0) parts.emplace_back(TopK(options.top_k));
+      if (options.top_k > 0) parts.emplace_back(top_k);
       if (options.top_p < 1) parts.emplace_back(top_p);
       if (options.min_p > 0) parts.emplace_back(min_p);
     }
     if (options.temperature != 1) parts.emplace_back(temperature);
     return parts;
+  } catch (...) {
+    detail::rethrow_at_border("SamplerChain");
   }
 
  private:
+  static std::vector<SamplerPart> checked_parts(std::vector<SamplerPart> parts) {
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (!parts[i])
+        fail(ErrorCode::invalid_argument, "sampler: part ", i, " is an empty function");
+    }
+    return parts;
+  }
+
   static std::uint64_t random_seed() {
     std::random_device device;
     return (static_cast<std::uint64_t>(device()) << 32U) | device();

@@ -11,11 +11,13 @@
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "ingot/border.hpp"
 #include "ingot/cancel.hpp"
 #include "ingot/device.hpp"
 #include "ingot/export.hpp"
@@ -39,6 +41,14 @@ struct LoadOptions {
   /// context. With fewer, a step that finds no free page fails (Session::free_positions tells).
   std::int64_t cache_positions = 0;
   std::uint64_t memory_limit = 0;  ///< bytes this model may take; 0: what the device has available
+  /// False: nothing of the executable stays in a mapped file (OpenOptions::map says why one may
+  /// want that). A model that is mapped is read once more, into memory; Executable::model() is that
+  /// copy.
+  bool map = true;
+  /// A token gets the same bits whatever else is in its step, however its prompt is cut into steps,
+  /// whether what is before it was computed, forked or restored, and for any number of threads.
+  /// docs/numerics.md says what it costs.
+  bool deterministic = false;
   CompileOptions compile;
 };
 
@@ -59,20 +69,24 @@ struct MemoryPlan {
   std::uint64_t window_bytes = 0;
   std::uint64_t cache_bytes = 0;  ///< of all sequences, windows included
   std::uint64_t scratch_bytes = 0;
-  std::uint64_t available_bytes = 0;
+  /// Of the file itself, held in memory because it is not mapped (with a device that has memory of
+  /// its own: in host_bytes). Weights used where they lie there are counted again in weights_bytes.
+  std::uint64_t file_bytes = 0;
+  /// What may be taken: LoadOptions::memory_limit, or what the device has; nothing if it cannot be
+  /// known, and then everything fits that can be counted.
+  std::optional<std::uint64_t> available_bytes;
   /// What a device with memory of its own takes of the host's beside: staging, results, copies.
   std::uint64_t host_bytes = 0;
-  std::uint64_t host_available_bytes = 0;
+  std::optional<std::uint64_t> host_available_bytes;
   /// cache_bytes_per_token for each type, keys and values alike.
   std::vector<std::pair<DType, std::uint64_t>> cache_alternatives;
   /// largest_context for each of them.
   std::vector<std::pair<DType, std::int64_t>> context_alternatives;
 
-  /// In the device's memory.
-  std::uint64_t total_bytes() const { return weights_bytes + cache_bytes + scratch_bytes; }
-  bool fits() const {
-    return total_bytes() <= available_bytes && host_bytes <= host_available_bytes;
-  }
+  /// In the device's memory. The sum and its parts are the largest number where 64 bits do not hold
+  /// them; that never fits.
+  INGOT_API std::uint64_t total_bytes() const;
+  INGOT_API bool fits() const;
   /// The plan in words: one line per part, and what would fit if it does not.
   INGOT_API std::string to_string() const;
 };
@@ -84,6 +98,7 @@ INGOT_API MemoryPlan plan_memory(const Model& model, const LoadOptions& options)
 class INGOT_API Executable {
  public:
   /// Plans, refuses with Error out_of_memory (the message has the plan) if it does not fit, packs.
+  /// Error invalid_argument for a null model.
   static std::shared_ptr<const Executable> load(std::shared_ptr<const Model> model,
                                                 const LoadOptions& options);
   ~Executable();
@@ -92,6 +107,9 @@ class INGOT_API Executable {
   const MemoryPlan& plan() const;
   const PackReport& pack_report() const;
   const DeviceInfo& device() const;
+  /// The model's warnings, and what is odd about the options it was loaded with (more threads than
+  /// processors, say), one sentence each.
+  const std::vector<std::string>& warnings() const;
 
   struct INGOT_HIDDEN Impl;  ///< opaque; for the library's own files
   const Impl& internals() const { return *impl_; }
@@ -127,7 +145,9 @@ struct StepOptions {
 /// one executable may be used from several threads; their steps take turns.
 class INGOT_API Session {
  public:
-  /// Error out_of_memory when the cache cannot be reserved.
+  /// Error out_of_memory when the cache cannot be reserved, invalid_argument for a null executable.
+  /// A session that was moved from can be assigned to and destroyed; all else is an Error
+  /// invalid_argument.
   explicit Session(std::shared_ptr<const Executable> executable);
   ~Session();
   Session(Session&&) noexcept;
@@ -165,10 +185,11 @@ class INGOT_API Session {
   void step(std::span<const StepRequest> requests, StepResult& result,
             const StepOptions& options = {});
 
-  /// Writes the sequence (ids and cache) to a file; atomically.
+  /// Writes the sequence (ids and cache) to a file; atomically. Error invalid_argument when the
+  /// file is one of the model's own.
   void save(SequenceId sequence, const std::filesystem::path& path) const;
-  /// Opens a sequence from a saved file. Error bad_file when it is not one, or was saved from
-  /// another model or with other cache types.
+  /// Opens a sequence from a saved file. Error bad_file when it is not one, was damaged, has ids
+  /// that the model has not, or was saved from another model or with other cache types.
   SequenceId restore(const std::filesystem::path& path);
 
   /// Sees every value of every following step, or what the options say; an empty function ends it.
@@ -178,7 +199,7 @@ class INGOT_API Session {
   struct INGOT_HIDDEN Impl;  ///< opaque; for the library's own files
 
  private:
-  std::unique_ptr<Impl> impl_;
+  detail::Inside<Impl> impl_;
 };
 
 }  // namespace ingot

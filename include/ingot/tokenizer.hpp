@@ -10,13 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "ingot/cancel.hpp"
 #include "ingot/export.hpp"
 #include "ingot/gguf.hpp"
+#include "ingot/token.hpp"
 
 namespace ingot {
-
-/// A row of the embedding table: 0 ≤ id < Tokenizer::vocabulary_size().
-using TokenId = std::int32_t;
 
 /// What an entry of the vocabulary is for; the numbers are tokenizer.ggml.token_type's.
 enum class TokenKind : std::uint8_t {
@@ -33,6 +32,12 @@ enum class TokenKind : std::uint8_t {
 struct EncodeOptions {
   bool add_special = true;    ///< BOS in front and EOS behind, each as the file asks
   bool parse_special = true;  ///< the text of a control token means that token; false: plain text
+  /// Change the text first as the model's published tokenizer does: to Unicode's normalization form
+  /// C where that does (Qwen2 and others, see Tokenizer::normalizes), and a literal U+2581 of
+  /// SentencePiece to the space that it stands for. False: the bytes are kept, so that
+  /// decode(encode(text)) is text; what no token spells is spelled in bytes.
+  bool normalize = true;
+  Cancel cancel = Cancel::never();  ///< looked at every few kilobytes; ends in Error cancelled
 };
 
 /// How tokens become text again.
@@ -56,11 +61,10 @@ struct FimTokens {
 
 /// A model's vocabulary, immutable and safe to use from several threads.
 ///
-/// Ids equal those of the tokenizer the model was trained with, for valid UTF-8 (except that no
-/// Unicode normalization is applied, so that decode(encode(text)) is text). Byte-level BPE:
+/// Ids equal those of the tokenizer the model was trained with, for valid UTF-8. Byte-level BPE:
 /// a byte that is not part of valid UTF-8 is a symbol of its own and keeps its value where the
-/// vocabulary has a token for it; a byte without any token is read as U+FFFD. SentencePiece: a
-/// literal U+2581 in the text is spelled by byte tokens, not taken for a space.
+/// vocabulary has a token for it; a byte without any token is read as U+FFFD. decode(encode(text))
+/// is text, as encode's options put it: what EncodeOptions::normalize changes comes back changed.
 class INGOT_API Tokenizer {
  public:
   using EncodeOptions = ingot::EncodeOptions;
@@ -79,9 +83,10 @@ class INGOT_API Tokenizer {
   /// Number of tokens, control tokens and padding included.
   std::int32_t vocabulary_size() const;
 
-  /// The ids of `text` (UTF-8; other bytes as said above). Takes O(n log n). Empty text gives BOS
-  /// and EOS at most. Error invalid_argument for a single word of 2³¹ bytes and more, bad_file
-  /// when the vocabulary has no token for a byte, none for U+FFFD and no unknown token.
+  /// The ids of `text` (UTF-8; other bytes as said above). Takes O(n log n), whatever the text and
+  /// the vocabulary are. Empty text gives BOS and EOS at most. Error invalid_argument for a single
+  /// word of 2³¹ bytes and more, bad_file when the vocabulary has no token for a byte, none for
+  /// U+FFFD and no unknown token, cancelled when options.cancel asks for it.
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
 
   /// The bytes the tokens stand for, joined: valid UTF-8 if what was encoded was (a token may end
@@ -121,8 +126,16 @@ class INGOT_API Tokenizer {
   bool adds_bos() const;  ///< encode with add_special puts BOS in front
   bool adds_eos() const;  ///< encode with add_special puts EOS behind
 
+  /// Whether ids that encode gave with add_special begin with BOS twice: the text began with it,
+  /// and one more was put in front.
+  bool doubles_bos(std::span<const TokenId> ids) const;
+
   /// SentencePiece: encode puts a space in front of the text (and of text after a special token).
   bool adds_space_prefix() const;
+
+  /// Whether the model's published tokenizer brings text to Unicode's normalization form C. Files
+  /// don't say so; it is known by the pre-tokenizer's name.
+  bool normalizes() const;
 
   /// tokenizer.ggml.model: "gpt2" or "llama".
   std::string_view model() const;

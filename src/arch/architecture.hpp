@@ -32,6 +32,7 @@ Program build_deepseek2(const ModelSpec& spec, const GgufFile& file, ProgramBuil
 ModelSpec read_deepseek2_spec(const GgufFile& file);
 Program build_gemma3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_gpt_oss(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
+ModelSpec read_gpt_oss_spec(const GgufFile& file);
 Program build_granite(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_llama(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);
 Program build_olmo2(const ModelSpec& spec, const GgufFile& file, ProgramBuilder builder);

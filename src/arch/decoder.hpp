@@ -21,10 +21,18 @@ ModelSpec read_decoder_spec(const GgufFile& file);
 struct SpecTraits {
   bool knows_longrope = false;  ///< else RoPE scaling "longrope" is refused
   bool knows_experts = false;   ///< else a file with experts is refused
+  bool layers_differ = true;    ///< else per-layer sizes that are not equal are refused
+  bool truncates_yarn = true;   ///< RopeScaling::truncate of its published models
 };
 ModelSpec read_decoder_spec(const GgufFile& file, const SpecTraits& traits);
 /// For architectures that know experts and nothing else beyond the common keys.
 ModelSpec read_expert_decoder_spec(const GgufFile& file);
+
+/// Per layer, whether it sees a window. attention.sliding_window_pattern says so: a truth value per
+/// layer, or a period n of which the last layer sees everything. Where files are silent it is the
+/// period `published`.
+std::vector<bool> windowed_layers(const ModelSpec& spec, const GgufFile& file,
+                                  std::int64_t published);
 
 /// The key as a number in [low, high], or `fallback` when it is absent. Error bad_file naming it.
 double real_key(const GgufFile& file, std::string_view name, double fallback, double low,

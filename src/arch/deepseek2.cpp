@@ -27,6 +27,7 @@
 #include "src/arch/architecture.hpp"
 #include "src/arch/decoder.hpp"
 #include "src/arch/experts.hpp"
+#include "src/arch/layer_keys.hpp"
 #include "src/arch/rope_frequencies.hpp"
 
 namespace ingot::internal {
@@ -36,7 +37,7 @@ constexpr std::int64_t kLargest = std::int64_t{1} << 31;
 
 std::int64_t size_key(const GgufFile& file, std::string_view name, std::int64_t fallback) {
   const std::string key = arch_key(file, name);
-  const auto value = file.get_or<std::int64_t>(key, fallback);
+  const auto value = uniform_key<std::int64_t>(file, key, fallback);
   if (value < 0 || value >= kLargest) {
     fail(ErrorCode::bad_file, file.path(), ": key ", key, " is ", value,
          "; expected 0 to 2^31 - 1");
@@ -60,7 +61,7 @@ LatentTraits read_latent_traits(const ModelSpec& spec, const GgufFile& file, Pro
          " is missing or 0; a deepseek2 model has a latent");
   }
   const std::string temperature = arch_key(file, "attention.temperature_scale");
-  if (file.get_or<double>(temperature, 0.0) != 0) {
+  if (uniform_key<double>(file, temperature, 0.0) != 0) {
     fail(ErrorCode::unsupported, file.path(), ": key ", temperature,
          ": scores that depend on the position are not supported by this architecture");
   }
@@ -135,6 +136,7 @@ ValueId latent_attention(ProgramBuilder& b, const ModelSpec& spec, std::int64_t 
 ModelSpec read_deepseek2_spec(const GgufFile& file) {
   SpecTraits traits;
   traits.knows_experts = true;
+  traits.layers_differ = false;
   ModelSpec spec = read_decoder_spec(file, traits);
   spec.key_size = size_key(file, "attention.key_length_mla", spec.key_size);
   spec.value_size = size_key(file, "attention.value_length_mla", spec.value_size);

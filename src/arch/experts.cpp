@@ -4,6 +4,7 @@
 
 #include "ingot/error.hpp"
 #include "src/arch/decoder.hpp"
+#include "src/arch/layer_keys.hpp"
 
 namespace ingot::internal {
 namespace {
@@ -14,18 +15,40 @@ constexpr std::int64_t kSoftmax = 1;
 constexpr std::int64_t kSigmoid = 2;
 constexpr std::int64_t kSoftmaxOfChosen = 3;
 
+// The tensors of a file with one per expert, as the first Mixtral files are
+// (blk.0.ffn_gate.3.weight for expert 3 of blk.0.ffn_gate_exps); empty for a file that has them as
+// one.
+std::vector<std::string> tensors_of_experts(const ProgramBuilder& b, const ModelSpec& spec,
+                                            std::int64_t layer, const std::string& tensor) {
+  const auto part = [&](std::int64_t expert) {
+    return layer_name(layer, tensor + "." + std::to_string(expert) + ".weight");
+  };
+  std::vector<std::string> parts;
+  if (b.has_tensor(layer_name(layer, tensor + "_exps.weight"))) return parts;
+  if (!b.has_tensor(part(0)) && !b.has_tensor(part(1))) return parts;
+  for (std::int64_t expert = 0; expert < spec.expert_count; ++expert) parts.push_back(part(expert));
+  return parts;
+}
+
+// ffn_gate, ffn_up or ffn_down of a layer's experts.
+Linear experts_linear(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer,
+                      const std::string& tensor, std::int64_t rows, std::int64_t columns,
+                      Bias bias) {
+  return b.expert_linear(layer_name(layer, tensor + "_exps"), spec.expert_count, rows, columns,
+                         bias, tensors_of_experts(b, spec, layer, tensor));
+}
+
 // Gate and up of all experts: two tensors, or the rows of one under the other in ffn_gate_up_exps.
 std::vector<Linear> gate_up_experts(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer,
                                     const ExpertTraits& traits) {
-  const auto linear = [&](std::string_view tensor, std::int64_t rows) {
-    return b.expert_linear(layer_name(layer, tensor), spec.expert_count, rows, spec.hidden_size,
-                           traits.expert_bias);
+  const auto linear = [&](const std::string& tensor, std::int64_t rows) {
+    return experts_linear(b, spec, layer, tensor, rows, spec.hidden_size, traits.expert_bias);
   };
-  const std::int64_t size = spec.expert_feed_forward_size;
+  const std::int64_t size = spec.expert_feed_forward_of(layer);
   const bool fused = traits.expert_bias == Bias::none &&
                      b.has_tensor(layer_name(layer, "ffn_gate_up_exps.weight"));
-  if (!fused) return {linear("ffn_gate_exps", size), linear("ffn_up_exps", size)};
-  Linear gate = linear("ffn_gate_up_exps", 2 * size);
+  if (!fused) return {linear("ffn_gate", size), linear("ffn_up", size)};
+  Linear gate = linear("ffn_gate_up", 2 * size);
   Linear up = gate;
   gate.weight.rows = {0, size};
   up.weight.rows = {size, 2 * size};
@@ -56,8 +79,9 @@ ValueId shared_experts(ProgramBuilder& b, const ModelSpec& spec, std::int64_t la
 
 ExpertTraits read_expert_traits(const GgufFile& file, const ModelSpec& spec, ExpertTraits traits) {
   const auto key = [&file](std::string_view name) { return arch_key(file, name); };
-  traits.normalise = file.get_or<bool>(key("expert_weights_norm"), traits.normalise);
-  const auto function = file.get_or<std::int64_t>(key("expert_gating_func"), 0);  // 0: not stated
+  traits.normalise = uniform_key<bool>(file, key("expert_weights_norm"), traits.normalise);
+  const auto function =
+      uniform_key<std::int64_t>(file, key("expert_gating_func"), 0);  // 0: not stated
   if (function < 0 || function > kSoftmaxOfChosen) {
     fail(ErrorCode::unsupported, file.path(), ": key ", key("expert_gating_func"), " is ", function,
          "; known are 1 (softmax), 2 (sigmoid) and 3 (softmax of the chosen)");
@@ -68,16 +92,17 @@ ExpertTraits read_expert_traits(const GgufFile& file, const ModelSpec& spec, Exp
     traits.gate = ops::Gate::softmax;
     traits.normalise = true;
   }
-  traits.scale = file.get_or<double>(key("expert_weights_scale"), traits.scale);
+  traits.scale = uniform_key<double>(file, key("expert_weights_scale"), traits.scale);
   if (traits.scale == 0.0) traits.scale = 1.0;  // written by some converters for "none"
   if (!std::isfinite(traits.scale) || traits.scale < 0) {
     fail(ErrorCode::bad_file, file.path(), ": key ", key("expert_weights_scale"), " is ",
          traits.scale);
   }
-  traits.group_count = file.get_or<std::int64_t>(key("expert_group_count"), traits.group_count);
+  traits.group_count =
+      uniform_key<std::int64_t>(file, key("expert_group_count"), traits.group_count);
   if (traits.group_count == 0) traits.group_count = 1;
   traits.groups_used =
-      file.get_or<std::int64_t>(key("expert_group_used_count"), traits.group_count);
+      uniform_key<std::int64_t>(file, key("expert_group_used_count"), traits.group_count);
   if (traits.group_count == 1) traits.groups_used = 1;
   const bool divides = traits.group_count > 0 && spec.expert_count % traits.group_count == 0;
   if (!divides || traits.groups_used < 1 || traits.groups_used > traits.group_count ||
@@ -97,7 +122,11 @@ void require_experts(const ModelSpec& spec, const GgufFile& file) {
 
 std::int64_t shared_expert_size(const GgufFile& file, const ModelSpec& spec) {
   const std::string key = arch_key(file, "expert_shared_feed_forward_length");
-  const auto size = file.get_or<std::int64_t>(key, spec.feed_forward_size);
+  const auto stated = try_uniform_key<std::int64_t>(file, key);
+  if (!stated && !spec.layer_feed_forward_sizes.empty()) {
+    refuse_unequal_layers(file, arch_key(file, "feed_forward_length"));
+  }
+  const std::int64_t size = stated.value_or(spec.feed_forward_size);
   if (size < 1 || size >= std::int64_t{1} << 31) {
     fail(ErrorCode::bad_file, file.path(), ": key ", key, " is ", size, "; expected 1 to 2^31 - 1");
   }
@@ -130,8 +159,8 @@ ValueId expert_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64
       b.glu(name("expert_activated"), traits.activation, gate_up[0], gate_up[1], traits.limit);
   const ValueId down =
       b.expert_matmul(name("expert_down"), activated, routing,
-                      b.expert_linear(name("ffn_down_exps"), spec.expert_count, spec.hidden_size,
-                                      spec.expert_feed_forward_size, traits.expert_bias));
+                      experts_linear(b, spec, layer, "ffn_down", spec.hidden_size,
+                                     spec.expert_feed_forward_of(layer), traits.expert_bias));
   const ValueId mixed = b.expert_combine(name("ffn_experts"), down, routing);
   if (traits.shared_size == 0) return mixed;
   return b.add(name("ffn_out"), mixed, shared_experts(b, spec, layer, x, traits));

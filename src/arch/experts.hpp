@@ -40,8 +40,8 @@ void require_experts(const ModelSpec& spec, const GgufFile& file);
 std::int64_t shared_expert_size(const GgufFile& file, const ModelSpec& spec);
 
 /// Sum over the chosen experts of weight * down(f(gate x) * up x), plus the shared experts. Tensors
-/// ffn_gate_inp, ffn_{gate,up,down}_exps (or ffn_gate_up_exps), ffn_{gate,up,down}_shexp,
-/// ffn_gate_inp_shexp, exp_probs_b.
+/// ffn_gate_inp, ffn_{gate,up,down}_exps (or ffn_gate_up_exps, or a tensor per expert),
+/// ffn_{gate,up,down}_shexp, ffn_gate_inp_shexp, exp_probs_b.
 ValueId expert_feed_forward(ProgramBuilder& b, const ModelSpec& spec, std::int64_t layer, ValueId x,
                             const ExpertTraits& traits);
 

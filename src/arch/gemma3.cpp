@@ -28,28 +28,6 @@ constexpr std::int64_t kPublishedPeriod = 6;
 constexpr double kPublishedLocalBase = 10000.0;
 constexpr std::int64_t kLayersOf27B = 62;
 
-// Per layer, whether it sees a window. The key is a period, or one truth value per layer.
-std::vector<bool> windowed_layers(const ModelSpec& spec, const GgufFile& file) {
-  const std::string key = arch_key(file, "attention.sliding_window_pattern");
-  std::int64_t period = kPublishedPeriod;
-  if (const GgufValue* value = file.find(key); value != nullptr && value->is_array()) {
-    const auto pattern = file.get<std::vector<bool>>(key);
-    if (static_cast<std::int64_t>(pattern.size()) != spec.layer_count) {
-      fail(ErrorCode::bad_file, file.path(), ": key ", key, " has ", pattern.size(),
-           " entries for ", spec.layer_count, " layers");
-    }
-    return pattern;
-  } else if (value != nullptr) {
-    period = file.get<std::int64_t>(key);
-    if (period < 1) fail(ErrorCode::bad_file, file.path(), ": key ", key, " is ", period);
-  }
-  std::vector<bool> pattern;
-  for (std::int64_t layer = 0; layer < spec.layer_count; ++layer) {
-    pattern.push_back(layer % period != period - 1);
-  }
-  return pattern;
-}
-
 double score_scale(const ModelSpec& spec) {
   const std::int64_t size =
       spec.layer_count == kLayersOf27B ? spec.hidden_size / spec.head_count : spec.key_size;
@@ -61,7 +39,7 @@ double score_scale(const ModelSpec& spec) {
 Program build_gemma3(const ModelSpec& spec, const GgufFile& file, ProgramBuilder b) {
   constexpr auto kRms = ops::NormKind::rms;
   refuse_soft_caps(file);
-  const std::vector<bool> windowed = windowed_layers(spec, file);
+  const std::vector<bool> windowed = windowed_layers(spec, file, kPublishedPeriod);
   AttentionTraits full;
   full.rope_layout = ops::RopeLayout::neox;
   full.query_key_norm = QueryKeyNorm::per_head;

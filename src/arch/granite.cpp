@@ -12,6 +12,7 @@
 #include "ingot/error.hpp"
 #include "src/arch/architecture.hpp"
 #include "src/arch/decoder.hpp"
+#include "src/arch/layer_keys.hpp"
 #include "src/arch/rope_frequencies.hpp"
 
 namespace ingot::internal {
@@ -39,7 +40,7 @@ Program build_granite(const ModelSpec& spec, const GgufFile& file, ProgramBuilde
   traits.qkv_bias = Bias::optional;
   traits.output_bias = Bias::optional;
   traits.scale = factor(file, "attention.scale", 0);
-  traits.rotates = file.get_or<bool>(arch_key(file, "rope.scaling.finetuned"), true);
+  traits.rotates = uniform_key<bool>(file, arch_key(file, "rope.scaling.finetuned"), true);
   if (traits.rotates) {
     traits.rope_table = b.rope_table(rope_table(spec.rope_base, spec.rotary_size, spec.rope_scaling,
                                                 rope_factors(spec, file, b, "rope_freqs.weight")));

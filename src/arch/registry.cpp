@@ -1,6 +1,8 @@
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "src/arch/architecture.hpp"
 #include "src/arch/decoder.hpp"
+#include "src/arch/run_options.hpp"
 
 namespace ingot::internal {
 
@@ -8,7 +10,7 @@ const std::vector<Architecture>& all_architectures() {
   static const std::vector<Architecture> all = {
       {"deepseek2", read_deepseek2_spec, build_deepseek2, "DeepSeek-V2 or V3"},
       {"gemma3", read_decoder_spec, build_gemma3, "Gemma 3"},
-      {"gpt-oss", read_expert_decoder_spec, build_gpt_oss, "gpt-oss"},
+      {"gpt-oss", read_gpt_oss_spec, build_gpt_oss, "gpt-oss"},
       {"granite", read_decoder_spec, build_granite, "Granite"},
       {"llama", read_expert_decoder_spec, build_llama,
        "Llama (also Mistral, Mixtral, CodeLlama, DeepSeek-Coder)"},
@@ -35,27 +37,11 @@ const Architecture& find_architecture(const GgufFile& file) {
 }
 
 Program build_program(const ModelSpec& spec, const GgufFile& file, const RunOptions& options) {
-  ModelSpec wanted = spec;
-  if (options.rope_base) wanted.rope_base = *options.rope_base;
-  if (options.rope_scaling) {
-    using Kind = RopeScaling::Kind;
-    if (options.rope_scaling->kind == Kind::longrope && spec.rope_scaling.kind != Kind::longrope) {
-      fail(ErrorCode::invalid_argument,
-           "RoPE scaling longrope was asked for; its factors are part "
-           "of a model, and ",
-           file.path(), " has none");
-    }
-    wanted.rope_scaling = *options.rope_scaling;
-  }
+  const ModelSpec wanted = with_options(spec, options);
   const std::int64_t context = options.context > 0 ? options.context : spec.context_length;
   Program program =
       find_architecture(file).build(wanted, file, ProgramBuilder(file, spec.architecture, context));
-  // A head may have more rows than the tokenizer has tokens: padding, which means nothing.
-  program.token_count = program.value(program.logits).columns;
-  if (const auto* tokens = file.find("tokenizer.ggml.tokens")) {
-    const auto known = static_cast<std::int64_t>(tokens->size());
-    program.token_count = std::min(program.token_count, known);
-  }
+  program.token_count = spec.token_count;
   return program;
 }
 
@@ -63,10 +49,12 @@ Program build_program(const ModelSpec& spec, const GgufFile& file, const RunOpti
 
 namespace ingot {
 
-std::vector<std::string> architectures() {
+std::vector<std::string> architectures() try {
   std::vector<std::string> names;
   for (const internal::Architecture& a : internal::all_architectures()) names.emplace_back(a.name);
   return names;
+} catch (...) {
+  detail::rethrow_at_border("architectures");
 }
 
 }  // namespace ingot

@@ -23,12 +23,14 @@ RopeTable rope_table(double base, std::int64_t rotary_size, const RopeScaling& s
   double low = 0;
   double high = 0;
   if (scaling.kind == RopeScaling::Kind::yarn) {
-    // The ramp's ends are rounded outwards to whole pairs, as the published implementation does.
-    low = std::max(0.0, std::floor(pair_with_turns(scaling.beta_fast, base, rotary_size,
-                                                   scaling.original_context)));
-    high = std::min(
-        static_cast<double>(rotary_size - 1),
-        std::ceil(pair_with_turns(scaling.beta_slow, base, rotary_size, scaling.original_context)));
+    low = pair_with_turns(scaling.beta_fast, base, rotary_size, scaling.original_context);
+    high = pair_with_turns(scaling.beta_slow, base, rotary_size, scaling.original_context);
+    if (scaling.truncate.value_or(true)) {
+      low = std::floor(low);
+      high = std::ceil(high);
+    }
+    low = std::max(0.0, low);
+    high = std::min(static_cast<double>(rotary_size - 1), high);
     table.magnitude = scaling.attention_factor * (1.0 + 0.1 * std::log(scaling.factor));
   }
   if (scaling.kind == RopeScaling::Kind::longrope) table.magnitude = scaling.attention_factor;

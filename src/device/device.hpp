@@ -20,6 +20,7 @@
 #include "ingot/cancel.hpp"
 #include "ingot/device.hpp"
 #include "ingot/outputs.hpp"
+#include "src/device/error_model.hpp"
 #include "src/program/program.hpp"
 #include "src/program/support.hpp"
 #include "src/state/state_pool.hpp"
@@ -125,6 +126,9 @@ class LoweredProgram {
   /// that run alone are in none. TapDetail::as_run sees the end of a group only.
   virtual std::vector<Range> fused() const { return {}; }
 
+  /// What the device rounds in this program, on the paths that it takes: `ingot diff` judges by it.
+  virtual const ErrorModel& error_model() const = 0;
+
   /// Packs the weights, which keep the file mapped.
   virtual std::shared_ptr<const CompiledProgram> compile(
       std::shared_ptr<const Weights> weights) const = 0;
@@ -145,6 +149,10 @@ class Device {
 
   /// Whether it can keep this state in these types.
   virtual Support supports_cache(const StateSpec& state, const CacheTypes& types) const = 0;
+
+  /// Whether it can compute as these options ask: precision, determinism. Reasons end the sentence
+  /// "device D ...".
+  virtual Support supports_options(const CompileOptions& options) const = 0;
 
   /// Resolves the instructions of a range. Error unsupported naming all of them that it cannot run.
   virtual std::shared_ptr<const LoweredProgram> lower(std::shared_ptr<const Program> program,
@@ -176,5 +184,8 @@ void require_support(const Device& device, const Program& program);
 
 /// The same for the states of the program in these types.
 void require_cache_support(const Device& device, const Program& program, const CacheTypes& types);
+
+/// Error unsupported for options that the device refuses.
+void require_option_support(const Device& device, const CompileOptions& options);
 
 }  // namespace ingot::internal

@@ -1,17 +1,30 @@
-// How much memory this process may use: the machine's and the control group's limits together.
+// How much memory this process may use: the machine's and the control groups' limits together.
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 
 namespace ingot::internal {
 
+/// Bytes; nothing where the system does not tell, which is no reason to refuse anything.
 struct HostMemory {
-  std::uint64_t total = 0;      ///< bytes
-  std::uint64_t available = 0;  ///< bytes that can be taken without swapping or being killed
+  std::optional<std::uint64_t> total;
+  std::optional<std::uint64_t> available;  ///< can be taken without swapping or being killed
 };
 
-/// Reads /proc/meminfo and the cgroup (v2, then v1) limits. Zero fields where the system tells
-/// nothing.
+/// What the text of /proc/meminfo says about the machine.
+HostMemory machine_memory(const std::string& meminfo);
+
+/// `memory` within the limits of the control groups in `membership` (the text of /proc/self/cgroup)
+/// and their ancestors, mounted below `mount`: v2 memory.max and memory.high (beyond which a group
+/// is slowed down until it stands), v1 memory.limit_in_bytes. Of what a group uses, its file pages
+/// count as available, inactive and active alike: a model that was read a minute ago lies among the
+/// active ones, and the system gives them up before it kills.
+HostMemory within_control_groups(HostMemory memory, const std::string& membership,
+                                 const std::string& mount);
+
+/// Both, of this process now.
 HostMemory host_memory();
 
 }  // namespace ingot::internal

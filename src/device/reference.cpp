@@ -22,25 +22,28 @@ std::uint64_t scratch_bytes(const Program& program, const ArenaPlan& arena,
                             const StepLimits& limits) {
   const std::int64_t floats = limits.outputs * columns_of(program, program.hidden) +
                               limits.heads * columns_of(program, program.logits);
-  return arena.elements * sizeof(double) + static_cast<std::uint64_t>(floats) * sizeof(float);
+  return arena.elements * ReferenceStep::kElementBytes +
+         static_cast<std::uint64_t>(floats) * sizeof(float);
 }
 
 class ReferenceRunner final : public Runner {
  public:
   ReferenceRunner(std::shared_ptr<const Program> program, std::shared_ptr<const Weights> weights,
                   const StepLimits& limits, const CacheTypes& types,
-                  std::span<const std::int64_t> page_counts)
+                  std::span<const std::int64_t> page_counts, bool by_row)
       : program_(std::move(program)),
         weights_(std::move(weights)),
         states_(program_->states, types, page_counts),
         arena_plan_(arena_of(*program_, limits)),
-        arena_(arena_plan_.elements) {}
+        arena_(std::make_unique<std::byte[]>(arena_plan_.elements * ReferenceStep::kElementBytes)),
+        by_row_(by_row) {}
 
   StepTicket submit(const StepInput& input, std::span<const RowOutput> outputs,
                     const TapRequest& tap, const Cancel& cancel) override {
     for (const GroupPageCopy& copy : input.copies)
       states_.copy_page(copy.group, copy.from, copy.to);
-    ReferenceStep step(*program_, *weights_, input, states_, arena_, arena_plan_.offsets);
+    ReferenceStep step(*program_, *weights_, input, states_, arena_.get(), arena_plan_.offsets,
+                       by_row_);
     int index = 0;
     for (const Instruction& instruction : program_->instructions) {
       if (cancel.requested()) fail(ErrorCode::cancelled, "the step was cancelled");
@@ -49,7 +52,7 @@ class ReferenceRunner final : public Runner {
         (*tap.tap)({.instruction = index});
       } else if (tap.tap != nullptr) {
         for (const ValueId id : operands(instruction).writes) {
-          if (tap.wants(id)) show(*tap.tap, index, id, step.value(id));
+          if (tap.wants(id)) show(tap, index, id, step);
         }
       }
       ++index;
@@ -70,13 +73,30 @@ class ReferenceRunner final : public Runner {
   StatePool& states() override { return states_; }
 
  private:
-  // A tap sees floats; only what it changed goes back, so that looking costs no precision.
-  void show(const Tap& tap, int index, ValueId id, const Matrix& matrix) {
-    tapped_.assign(matrix.all().begin(), matrix.all().end());
-    tap({index, program_->value(id).name, matrix.rows, matrix.columns, tapped_});
+  // A tap sees floats; only what it changed goes back unless all should, so that looking costs no
+  // precision. Indices it sees where they are.
+  void show(const TapRequest& tap, int index, ValueId id, const ReferenceStep& step) {
+    const Value& value = program_->value(id);
+    TapEvent event{.instruction = index, .name = value.name, .type = value.type};
+    if (value.type == ValueType::i32) {
+      const IndexMatrix indices = step.indices(id);
+      event.rows = indices.rows;
+      event.columns = indices.columns;
+      event.indices = indices.all();
+      return (*tap.tap)(event);
+    }
+    const Matrix matrix = step.value(id);
     const auto values = matrix.all();
+    tapped_.assign(values.begin(), values.end());
+    event.rows = matrix.rows;
+    event.columns = matrix.columns;
+    event.data = tapped_;
+    (*tap.tap)(event);
+    const bool all = tap.detail == TapDetail::every_value_rounded;
     for (std::size_t i = 0; i < values.size(); ++i) {
-      if (static_cast<float>(values[i]) != tapped_[i]) values[i] = tapped_[i];
+      if (all || static_cast<float>(values[i]) != tapped_[i]) {
+        values[i] = static_cast<double>(tapped_[i]);
+      }
     }
   }
 
@@ -84,7 +104,8 @@ class ReferenceRunner final : public Runner {
   std::shared_ptr<const Weights> weights_;
   HostPool states_;
   ArenaPlan arena_plan_;
-  std::vector<double> arena_;
+  std::unique_ptr<std::byte[]> arena_;
+  bool by_row_;
   std::vector<float> hidden_;
   std::vector<float> logits_;
   std::vector<float> tapped_;
@@ -94,8 +115,9 @@ class ReferenceRunner final : public Runner {
 
 class ReferenceProgram final : public CompiledProgram {
  public:
-  ReferenceProgram(std::shared_ptr<const Program> program, std::shared_ptr<const Weights> weights)
-      : program_(std::move(program)), weights_(std::move(weights)) {
+  ReferenceProgram(std::shared_ptr<const Program> program, std::shared_ptr<const Weights> weights,
+                   bool by_row)
+      : program_(std::move(program)), weights_(std::move(weights)), by_row_(by_row) {
     for (const Tensor& tensor : program_->tensors) report_.mapped_bytes += tensor.bytes();
   }
 
@@ -103,19 +125,38 @@ class ReferenceProgram final : public CompiledProgram {
   const PackReport& pack_report() const override { return report_; }
   std::unique_ptr<Runner> new_runner(const StepLimits& limits, const CacheTypes& types,
                                      std::span<const std::int64_t> page_counts) const override {
-    return std::make_unique<ReferenceRunner>(program_, weights_, limits, types, page_counts);
+    return std::make_unique<ReferenceRunner>(program_, weights_, limits, types, page_counts,
+                                             by_row_);
   }
 
  private:
   std::shared_ptr<const Program> program_;
   std::shared_ptr<const Weights> weights_;
+  bool by_row_;
   PackReport report_;
+};
+
+// Values and sums are double: nothing is rounded but what is shown, and no path is asked for.
+class ReferenceModel final : public ErrorModel {
+ public:
+  Arithmetic arithmetic() const override { return {.unit = 0, .smallest = 0}; }
+  double norm_roundings(std::int64_t) const override { return 0; }
+  std::vector<ProductPart> product(const WeightOperand& weight, std::int64_t) const override {
+    return {{weight.rows.size(), {.smallest = 0}}};
+  }
+  AttentionModel attention(const ops::Attention&, const CacheTypes&, std::int64_t) const override {
+    return {};
+  }
+  LatentModel latent_attention(const ops::LatentAttention&, const CacheTypes&,
+                               std::int64_t) const override {
+    return {};
+  }
 };
 
 class ReferenceLowered final : public LoweredProgram {
  public:
-  explicit ReferenceLowered(std::shared_ptr<const Program> program)
-      : program_(std::move(program)) {}
+  ReferenceLowered(std::shared_ptr<const Program> program, bool by_row)
+      : program_(std::move(program)), by_row_(by_row) {}
 
   MemoryNeed memory(const StepLimits& limits, const CacheTypes& types) const override {
     MemoryNeed need;
@@ -124,13 +165,16 @@ class ReferenceLowered final : public LoweredProgram {
     need.page_bytes = state_page_bytes(*program_, types);
     return need;
   }
+  const ErrorModel& error_model() const override { return error_model_; }
   std::shared_ptr<const CompiledProgram> compile(
       std::shared_ptr<const Weights> weights) const override {
-    return std::make_shared<ReferenceProgram>(program_, std::move(weights));
+    return std::make_shared<ReferenceProgram>(program_, std::move(weights), by_row_);
   }
 
  private:
   std::shared_ptr<const Program> program_;
+  ReferenceModel error_model_;
+  bool by_row_;
 };
 
 class ReferenceDevice final : public Device {
@@ -151,11 +195,12 @@ class ReferenceDevice final : public Device {
   Support supports_cache(const StateSpec& state, const CacheTypes& types) const override {
     return host_pool_supports(state, types);
   }
+  Support supports_options(const CompileOptions&) const override { return Supported{}; }
   std::shared_ptr<const LoweredProgram> lower(std::shared_ptr<const Program> program,
                                               Range instructions,
-                                              const CompileOptions&) const override {
+                                              const CompileOptions& options) const override {
     require_whole(*this, *program, instructions);
-    return std::make_shared<ReferenceLowered>(std::move(program));
+    return std::make_shared<ReferenceLowered>(std::move(program), options.deterministic);
   }
 };
 

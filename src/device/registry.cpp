@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "cpu/backend.hpp"
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #if defined(INGOT_REFERENCE)
 #include "src/device/reference.hpp"
@@ -97,20 +98,31 @@ void require_cache_support(const Device& device, const Program& program, const C
   }
 }
 
+void require_option_support(const Device& device, const CompileOptions& options) {
+  const Support support = device.supports_options(options);
+  if (const auto* refused = std::get_if<Unsupported>(&support)) {
+    fail(ErrorCode::unsupported, "device ", device.name(), " ", refused->reason);
+  }
+}
+
 }  // namespace ingot::internal
 
 namespace ingot {
 
-std::vector<std::string> device_names() {
+std::vector<std::string> device_names() try {
   std::vector<std::string> names;
   for (const auto& slot : internal::slots()) names.emplace_back(slot->name());
   return names;
+} catch (...) {
+  detail::rethrow_at_border("device_names");
 }
 
-std::vector<DeviceInfo> devices() {
+std::vector<DeviceInfo> devices() try {
   std::vector<DeviceInfo> list;
   for (const auto& slot : internal::slots()) list.push_back(slot->device().info());
   return list;
+} catch (...) {
+  detail::rethrow_at_border("devices");
 }
 
 }  // namespace ingot

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "src/generate/utf8.hpp"
 
@@ -59,25 +60,37 @@ bool begins_character(const Tokenizer& tokenizer, const std::vector<TokenId>& id
   return piece.empty() || !is_utf8_continuation(piece.front());
 }
 
+/// Tokens that a cut moves by at most: a character has three bytes behind its first one. Where even
+/// that does not find a beginning the text is no UTF-8, and there is nothing to keep whole.
+constexpr std::size_t kLongestMove = 3;
+
 void keep_last(const Tokenizer& tokenizer, std::vector<TokenId>& ids, std::size_t count) {
-  std::size_t first = ids.size() - std::min(count, ids.size());
-  while (!begins_character(tokenizer, ids, first)) ++first;
+  const std::size_t cut = ids.size() - std::min(count, ids.size());
+  std::size_t first = cut;
+  while (first - cut < kLongestMove && !begins_character(tokenizer, ids, first)) ++first;
+  if (!begins_character(tokenizer, ids, first)) first = cut;
   ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(first));
 }
 
 void keep_first(const Tokenizer& tokenizer, std::vector<TokenId>& ids, std::size_t count) {
-  std::size_t end = std::min(count, ids.size());
-  while (end > 0 && !begins_character(tokenizer, ids, end)) --end;
+  const std::size_t cut = std::min(count, ids.size());
+  std::size_t end = cut;
+  while (end > 0 && cut - end < kLongestMove && !begins_character(tokenizer, ids, end)) --end;
+  if (end > 0 && !begins_character(tokenizer, ids, end)) end = cut;
   ids.resize(end);
 }
 
 }  // namespace
 
 FimPrompt build_fim_prompt(const Tokenizer& tokenizer, std::string_view prefix,
-                           std::string_view suffix, const FimOptions& options) {
+                           std::string_view suffix, const FimOptions& options) try {
   if (options.token_limit < 0) {
     fail(ErrorCode::invalid_argument, "fill-in-the-middle: token_limit is ", options.token_limit,
          "; it must be 0 (no limit) or more");
+  }
+  if (options.trim_reserve < 0) {
+    fail(ErrorCode::invalid_argument, "fill-in-the-middle: trim_reserve is ", options.trim_reserve,
+         "; it must be 0 or more");
   }
   const FimTokens& marks = tokenizer.fim();
   FimPrompt prompt;
@@ -98,7 +111,10 @@ FimPrompt build_fim_prompt(const Tokenizer& tokenizer, std::string_view prefix,
            ") and ", limit, " are allowed; shorten the texts or enlarge the context",
            options.trim ? "" : ", or allow trimming");
     }
-    const std::size_t room = limit - mark_count;
+    const auto reserve =
+        static_cast<std::size_t>(std::min(options.trim_reserve, options.token_limit / 2));
+    // With a small limit the marks may need what the answer was to get.
+    const std::size_t room = std::max(limit - reserve, mark_count) - mark_count;
     const std::size_t prefix_least = std::min(before.size(), room - room / 4);
     const std::size_t suffix_room = std::min(after.size(), room - prefix_least);
     const std::size_t prefix_room = room - suffix_room;
@@ -138,6 +154,8 @@ FimPrompt build_fim_prompt(const Tokenizer& tokenizer, std::string_view prefix,
     if (mark) prompt.stop_ids.push_back(*mark);
   }
   return prompt;
+} catch (...) {
+  detail::rethrow_at_border("build_fim_prompt");
 }
 
 }  // namespace ingot

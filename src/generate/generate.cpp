@@ -1,6 +1,7 @@
 // generate(): a loop over a Generation that tells the callbacks.
 #include "ingot/generate.hpp"
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 
 namespace ingot {
@@ -64,13 +65,17 @@ GenerateResult run(Session& session, Generation generation, const GenerateCallba
 }  // namespace
 
 GenerateResult generate(Session& session, const GenerateRequest& request,
-                        const GenerateCallbacks& callbacks) {
+                        const GenerateCallbacks& callbacks) try {
   return run(session, Generation(session, request), callbacks);
+} catch (...) {
+  detail::rethrow_at_border("generate");
 }
 
 GenerateResult generate(Session& session, const GenerateRequest& request, SamplerChain& sampler,
-                        const GenerateCallbacks& callbacks) {
+                        const GenerateCallbacks& callbacks) try {
   return run(session, Generation(session, request, sampler), callbacks);
+} catch (...) {
+  detail::rethrow_at_border("generate");
 }
 
 }  // namespace ingot

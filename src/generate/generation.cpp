@@ -4,8 +4,10 @@
 #include <array>
 #include <chrono>
 #include <deque>
+#include <exception>
 #include <utility>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "src/generate/stop_matcher.hpp"
 #include "src/session/loaded.hpp"
@@ -66,14 +68,18 @@ class SequenceUse {
       : session_(&session), id_(given ? *given : session.open()), owned_(!given) {
     if (given) (void)session.position(*given);  // refused now if it is not open
   }
-  ~SequenceUse() { release(); }
+  ~SequenceUse() {
+    try {
+      release();
+    } catch (...) {  // a callback closed it, or moved the session away
+    }
+  }
   SequenceUse(const SequenceUse&) = delete;
   SequenceUse& operator=(const SequenceUse&) = delete;
 
   SequenceId id() const { return id_; }
   void release() {
-    if (owned_) session_->close(id_);
-    owned_ = false;
+    if (std::exchange(owned_, false)) session_->close(id_);
   }
 
  private:
@@ -94,21 +100,29 @@ struct Generation::Impl {
         text(tokenizer),
         stops(request.stop) {
     check(request);
-    prompt = prompt_ids(*tokenizer, request, session.context());
+    tokens = prompt_ids(*tokenizer, request, session.context());
+    prompt_size = std::ssize(tokens);
     sequence = std::make_unique<SequenceUse>(session, request.sequence);
     token_count = static_cast<std::size_t>(session.executable().internals().program().token_count);
     result.seed = sampler.seed();
+    // A template's text begins with BOS, and so do the ids of texts: models have not seen two.
+    if (request.prompt_ids.empty() && tokenizer->doubles_bos(tokens)) {
+      result.warnings.push_back(detail::concat(
+          "the prompt begins with ", gguf::quoted(tokenizer->raw_text(tokens.front())),
+          ", and the model's file asks for one more in front of it: the model reads two; leave it "
+          "out of the prompt"));
+    }
     reuse();
-    sampler.accept(prompt);
+    sampler.accept(tokens);
   }
 
   // Keeps of the sequence what it has in common with the prompt.
   void reuse() {
     const auto held = session.tokens(sequence->id());
     const auto differs =
-        std::mismatch(prompt.begin(), prompt.end(), held.begin(), held.end()).first;
+        std::mismatch(tokens.begin(), tokens.end(), held.begin(), held.end()).first;
     // The last token is always computed: its outputs are what is asked for.
-    std::int64_t common = std::min<std::int64_t>(differs - prompt.begin(), std::ssize(prompt) - 1);
+    std::int64_t common = std::min<std::int64_t>(differs - tokens.begin(), prompt_size - 1);
     if (common < session.position(sequence->id())) {
       common = session.rewind(sequence->id(), common);
     }
@@ -143,11 +157,12 @@ struct Generation::Impl {
     }
     if (!started) start = Clock::now();
     started = true;
-    if (prompt_done) {
-      asked = 1;
-      return {sequence->id(), std::span<const TokenId>(last), outputs()};
+    // A step that was cancelled may have computed all that it was given, and its outputs are lost
+    // all the same: the last token is computed again.
+    if (position() >= std::ssize(tokens)) {
+      (void)session.rewind(sequence->id(), std::ssize(tokens) - 1);
     }
-    auto rest = std::span<const TokenId>(prompt).subspan(static_cast<std::size_t>(position()));
+    auto rest = std::span<const TokenId>(tokens).subspan(static_cast<std::size_t>(position()));
     if (max_tokens > 0 && std::ssize(rest) > max_tokens) {
       rest = rest.first(static_cast<std::size_t>(max_tokens));
       asked = max_tokens;
@@ -167,11 +182,12 @@ struct Generation::Impl {
     asked = 0;
     if (!prompt_done) {
       count_prompt();
-      if (position() < std::ssize(prompt)) return;
+      if (position() < prompt_size) return;
       prompt_done = true;
       start = Clock::now();
       if (request.max_tokens && *request.max_tokens == 0) return end(FinishReason::length);
     } else {
+      if (position() < std::ssize(tokens)) return;  // of what a cancelled step made to be repeated
       ++result.timings.steps;
     }
     if (!has_row) {
@@ -223,7 +239,7 @@ struct Generation::Impl {
     const std::int64_t drawn = std::ssize(result.ids);
     if (request.max_tokens && drawn >= *request.max_tokens) return end(FinishReason::length);
     if (position() >= session.context()) return end(FinishReason::context_full);
-    last = {id};
+    tokens.push_back(id);
   }
 
   void require_finite(const StepResult& step, std::int64_t row) const {
@@ -303,11 +319,11 @@ struct Generation::Impl {
   std::shared_ptr<const Tokenizer> tokenizer;
   StreamingDetokenizer text;
   StopMatcher stops;
-  std::vector<TokenId> prompt;
+  std::vector<TokenId> tokens;  // the prompt and what was drawn
+  std::int64_t prompt_size = 0;
   std::unique_ptr<SequenceUse> sequence;
   std::size_t token_count = 0;
-  std::array<TokenId, 1> last = {};  // drawn, not computed yet
-  std::int64_t asked = 0;            // tokens of the last next(), until they are taken
+  std::int64_t asked = 0;  // tokens of the last next(), until they are taken
   bool started = false;
   bool prompt_done = false;  // the prompt is computed
   bool finished = false;
@@ -318,10 +334,16 @@ struct Generation::Impl {
   GenerateResult result;
 };
 
-Generation::Generation(Session& session, GenerateRequest request)
-    : impl_(std::make_unique<Impl>(session, std::move(request), nullptr)) {}
-Generation::Generation(Session& session, GenerateRequest request, SamplerChain& sampler)
-    : impl_(std::make_unique<Impl>(session, std::move(request), &sampler)) {}
+Generation::Generation(Session& session, GenerateRequest request) try
+    : impl_(std::make_unique<Impl>(session, std::move(request), nullptr)) {
+} catch (...) {
+  detail::rethrow_at_border("Generation");
+}
+Generation::Generation(Session& session, GenerateRequest request, SamplerChain& sampler) try
+    : impl_(std::make_unique<Impl>(session, std::move(request), &sampler)) {
+} catch (...) {
+  detail::rethrow_at_border("Generation");
+}
 Generation::~Generation() = default;
 Generation::Generation(Generation&&) noexcept = default;
 Generation& Generation::operator=(Generation&&) noexcept = default;
@@ -336,17 +358,23 @@ Generation::Impl& Generation::impl() const {
 bool Generation::finished() const {
   return impl().finished;
 }
-StepRequest Generation::next(std::int64_t max_tokens) {
+StepRequest Generation::next(std::int64_t max_tokens) try {
   return impl().next(max_tokens);
+} catch (...) {
+  detail::rethrow_at_border("Generation::next");
 }
-void Generation::take(const StepResult& result, std::size_t request) {
+void Generation::take(const StepResult& result, std::size_t request) try {
   impl().take(result, request);
+} catch (...) {
+  detail::rethrow_at_border("Generation::take");
 }
-void Generation::cancel() {
+void Generation::cancel() try {
   if (!impl().finished) impl().end(FinishReason::cancelled);
+} catch (...) {
+  detail::rethrow_at_border("Generation::cancel");
 }
 std::int64_t Generation::prompt_tokens() const {
-  return std::ssize(impl().prompt);
+  return impl().prompt_size;
 }
 std::int64_t Generation::prompt_tokens_done() const {
   return std::min(impl().position(), prompt_tokens());
@@ -358,16 +386,18 @@ const GenerateResult& Generation::result() const {
   return impl().result;
 }
 
-std::optional<GenerationEvent> Generation::poll() {
+std::optional<GenerationEvent> Generation::poll() try {
   auto& events = impl().events;
   if (events.empty()) return std::nullopt;
   GenerationEvent event = std::move(events.front());
   events.pop_front();
   return event;
+} catch (...) {
+  detail::rethrow_at_border("Generation::poll");
 }
 
 std::size_t advance(Session& session, std::span<Generation* const> generations,
-                    const StepOptions& options, std::int64_t max_prompt_tokens) {
+                    const StepOptions& options, std::int64_t max_prompt_tokens) try {
   std::vector<StepRequest> requests;
   std::vector<Generation*> taking;
   for (Generation* generation : generations) {
@@ -378,8 +408,19 @@ std::size_t advance(Session& session, std::span<Generation* const> generations,
   }
   if (requests.empty()) return 0;
   const StepResult result = session.step(requests, options);
-  for (std::size_t i = 0; i < taking.size(); ++i) taking[i]->take(result, i);
+  // One that throws has ended; the others must have what the step computed for them.
+  std::exception_ptr failure;
+  for (std::size_t i = 0; i < taking.size(); ++i) {
+    try {
+      taking[i]->take(result, i);
+    } catch (...) {
+      if (failure == nullptr) failure = std::current_exception();
+    }
+  }
+  if (failure != nullptr) std::rethrow_exception(failure);
   return taking.size();
+} catch (...) {
+  detail::rethrow_at_border("advance");
 }
 
 std::size_t advance(Session& session, std::initializer_list<Generation*> generations,

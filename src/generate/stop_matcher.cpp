@@ -1,6 +1,5 @@
 #include "src/generate/stop_matcher.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "ingot/error.hpp"
@@ -9,32 +8,30 @@
 namespace ingot::internal {
 
 StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {
+  std::vector<std::string_view> patterns;
   for (const std::string& stop : stops_) {
     if (stop.empty()) fail(ErrorCode::invalid_argument, "a stop string is empty");
     if (!is_utf8(stop)) fail(ErrorCode::invalid_argument, "a stop string is not UTF-8");
+    patterns.push_back(stop);
   }
-  std::sort(stops_.begin(), stops_.end(), [](const std::string& a, const std::string& b) {
-    return a.size() != b.size() ? a.size() > b.size() : a < b;
-  });
+  automaton_ = tokenizer::PatternAutomaton(patterns);
 }
 
 std::string StopMatcher::push(std::string_view text) {
   if (stopped_) return {};
   if (stops_.empty()) return std::string(text);
-  for (const char byte : text) {
-    held_.push_back(byte);
-    for (const std::string& stop : stops_) {
-      if (held_.size() < stop.size() ||
-          held_.compare(held_.size() - stop.size(), stop.size(), stop) != 0) {
-        continue;
-      }
-      stopped_ = true;
-      found_ = stop;
-      held_.resize(held_.size() - stop.size());
-      return std::exchange(held_, {});
-    }
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    state_ = automaton_.next(state_, text[i]);
+    const std::uint32_t stop = automaton_.longest(state_);
+    if (stop == tokenizer::PatternAutomaton::kNone) continue;
+    stopped_ = true;
+    found_ = stops_[stop];
+    held_.append(text.substr(0, i + 1));
+    held_.resize(held_.size() - found_.size());
+    return std::exchange(held_, {});
   }
-  const std::size_t certain = held_.size() - undecided();
+  held_.append(text);
+  const std::size_t certain = held_.size() - automaton_.depth(state_);
   std::string result = held_.substr(0, certain);
   held_.erase(0, certain);
   return result;
@@ -42,17 +39,6 @@ std::string StopMatcher::push(std::string_view text) {
 
 std::string StopMatcher::finish() {
   return stopped_ ? std::string() : std::exchange(held_, {});
-}
-
-std::size_t StopMatcher::undecided() const {
-  const std::size_t longest = std::min(held_.size(), stops_.front().size() - 1);
-  for (std::size_t count = longest; count > 0; --count) {
-    const std::string_view tail = std::string_view(held_).substr(held_.size() - count);
-    for (const std::string& stop : stops_) {
-      if (stop.size() > count && stop.compare(0, count, tail) == 0) return count;
-    }
-  }
-  return 0;
 }
 
 }  // namespace ingot::internal

@@ -1,15 +1,17 @@
 // Finds stop strings in text that arrives in pieces, and holds back what may become one.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "src/tokenizer/pattern_automaton.hpp"
+
 namespace ingot::internal {
 
 /// The stop string that is complete first ends the text; of several complete at the same byte, the
-/// longest. So the result depends on the text alone, not on how it was cut into pieces.
+/// longest. So the result depends on the text alone, not on how it was cut into pieces. Linear in
+/// the text, whatever the stop strings are.
 class StopMatcher {
  public:
   /// Error invalid_argument for a stop string that is empty or not UTF-8: text is only ever cut in
@@ -28,11 +30,10 @@ class StopMatcher {
   const std::string& found() const { return found_; }
 
  private:
-  /// Bytes at the end of held_ that begin a stop string.
-  std::size_t undecided() const;
-
-  std::vector<std::string> stops_;  // longest first
-  std::string held_;
+  std::vector<std::string> stops_;
+  tokenizer::PatternAutomaton automaton_;  // of stops_
+  tokenizer::PatternAutomaton::State state_ = tokenizer::PatternAutomaton::kStart;
+  std::string held_;  // what was not returned: the bytes that state_ stands for
   std::string found_;
   bool stopped_ = false;
 };

@@ -7,11 +7,10 @@
 namespace ingot::internal::ops {
 
 Operands operands(const EmbedRows& op) {
-  return {.reads = {},
-          .writes = {op.out},
-          .weights = {op.table},
-          .reads_states = {},
-          .writes_states = {}};
+  Operands used;
+  used.writes = {op.out};
+  used.weights = {op.table};
+  return used;
 }
 
 void check(const EmbedRows& op, const Program& program) {

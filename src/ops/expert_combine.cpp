@@ -8,6 +8,7 @@ Operands operands(const ExpertCombine& op) {
   Operands used;
   used.reads = {op.in, op.routing.weights, op.routing.places};
   used.writes = {op.out};
+  used.indices = {op.routing.places};
   return used;
 }
 
@@ -38,7 +39,7 @@ void print_attributes(std::ostream&, const ExpertCombine&) {}
 void reference(const ExpertCombine& op, ReferenceStep& step) {
   const Matrix in = step.value(op.in);
   const Matrix weights = step.value(op.routing.weights);
-  const Matrix places = step.value(op.routing.places);
+  const IndexMatrix places = step.indices(op.routing.places);
   const Matrix out = step.value(op.out);
   for (std::int64_t t = 0; t < out.rows; ++t) {
     for (std::size_t c = 0; c < static_cast<std::size_t>(out.columns); ++c) {

@@ -13,6 +13,7 @@ bool is_per_token(const ExpertMatMul& op, const Program& program) {
 Operands operands(const ExpertMatMul& op) {
   Operands used;
   used.reads = {op.in, op.routing.tokens, op.routing.offsets};
+  used.indices = {op.routing.tokens, op.routing.offsets};
   for (const ExpertMatMul::Part& part : op.parts) {
     used.writes.push_back(part.out);
     used.weights.push_back(part.weight);

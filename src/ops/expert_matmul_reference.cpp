@@ -6,8 +6,8 @@ namespace ingot::internal::ops {
 
 void reference(const ExpertMatMul& op, ReferenceStep& step) {
   const Matrix in = step.value(op.in);
-  const Matrix tokens = step.value(op.routing.tokens);
-  const Matrix offsets = step.value(op.routing.offsets);
+  const IndexMatrix tokens = step.indices(op.routing.tokens);
+  const IndexMatrix offsets = step.indices(op.routing.offsets);
   const bool per_token = is_per_token(op, step.program());
   std::vector<double> gathered;
   for (std::int64_t e = 0; e + 1 < offsets.columns; ++e) {

@@ -33,6 +33,16 @@ RowMajor gather(const std::int32_t* page_table, const StepSequence& sequence,
   return rows;
 }
 
+// rows * weight^T.
+RowMajor product(const ReferenceStep& step, const RowMajor& rows, const RowMajor& weight) {
+  if (!step.by_row()) return rows * weight.transpose();
+  RowMajor out(rows.rows(), weight.rows());
+  for (Eigen::Index r = 0; r < rows.rows(); ++r) {
+    out.row(r).noalias() = rows.row(r) * weight.transpose();
+  }
+  return out;
+}
+
 }  // namespace
 
 void reference(const LatentAttention& op, ReferenceStep& step) {
@@ -44,13 +54,12 @@ void reference(const LatentAttention& op, ReferenceStep& step) {
   const std::int32_t group = step.program().state(op.state).group;
   for (const StepSequence& sequence : step.input().sequences) {
     const RowMajor rows = gather(step.input().pages(sequence, group), sequence, pages);
+    const RowMajor latents = rows.leftCols(latent);
     for (std::int64_t head = 0; head < op.head_count; ++head) {
       RowMajor keys(rows.rows(), query_size);
-      keys.leftCols(op.plain_size) =
-          rows.leftCols(latent) * decoded(step, key_weight(op, head)).transpose();
+      keys.leftCols(op.plain_size) = product(step, latents, decoded(step, key_weight(op, head)));
       keys.rightCols(op.turned_size) = rows.rightCols(op.turned_size);
-      const RowMajor values =
-          rows.leftCols(latent) * decoded(step, value_weight(op, head)).transpose();
+      const RowMajor values = product(step, latents, decoded(step, value_weight(op, head)));
       for (std::int64_t r = 0; r < sequence.row_count; ++r) {
         const std::int64_t row = sequence.first_row + r;
         const std::int64_t visible = sequence.cached + r + 1;

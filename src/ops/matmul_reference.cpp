@@ -22,7 +22,13 @@ void multiply(const ReferenceStep& step, const WeightOperand& weight, std::int64
       const std::vector<float> row = step.weight_row(weight, first + r, expert);
       std::copy(row.begin(), row.end(), panel.data() + r * in.columns);
     }
-    y.middleCols(first, count).noalias() = x * panel.topRows(count).transpose();
+    if (!step.by_row()) {
+      y.middleCols(first, count).noalias() = x * panel.topRows(count).transpose();
+      continue;
+    }
+    for (std::int64_t r = 0; r < in.rows; ++r) {
+      y.row(r).segment(first, count).noalias() = x.row(r) * panel.topRows(count).transpose();
+    }
   }
   if (bias) {
     const std::vector<float> row = step.weight_row(*bias, bias_row);

@@ -17,7 +17,9 @@ namespace ingot::internal {
 
 struct Program;
 class ReferenceStep;
-struct Matrix;
+template <class Element>
+struct MatrixOf;
+using Matrix = MatrixOf<double>;
 struct StepShape;
 struct Cost;
 

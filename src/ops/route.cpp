@@ -61,7 +61,7 @@ void keep_best_groups(const Route& op, std::vector<double>& keys) {
 }
 
 void choose(const Route& op, std::span<const float> bias, std::span<const double> logits,
-            std::span<double> experts, std::span<double> weights) {
+            std::span<std::int32_t> experts, std::span<double> weights) {
   const std::vector<double> p = probabilities(op.gate, logits);
   std::vector<double> keys = p;
   for (std::size_t e = 0; e < bias.size(); ++e) keys[e] += static_cast<double>(bias[e]);
@@ -72,7 +72,7 @@ void choose(const Route& op, std::span<const float> bias, std::span<const double
   double sum = 0;
   for (const std::size_t e : chosen) sum += p[e];
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    experts[i] = static_cast<double>(chosen[i]);
+    experts[i] = static_cast<std::int32_t>(chosen[i]);
     weights[i] = p[chosen[i]] * op.scale / (op.normalise ? sum : 1.0);
   }
 }
@@ -83,6 +83,7 @@ Operands operands(const Route& op) {
   Operands used;
   used.reads = {op.logits};
   used.writes = {op.out.experts, op.out.weights, op.out.places, op.out.tokens, op.out.offsets};
+  used.indices = {op.out.experts, op.out.places, op.out.tokens, op.out.offsets};
   if (op.selection_bias) used.weights = {*op.selection_bias};
   return used;
 }
@@ -130,29 +131,29 @@ void print_attributes(std::ostream& out, const Route& op) {
 
 void reference(const Route& op, ReferenceStep& step) {
   const Matrix logits = step.value(op.logits);
-  const Matrix experts = step.value(op.out.experts);
+  const IndexMatrix experts = step.indices(op.out.experts);
   const Matrix weights = step.value(op.out.weights);
-  const Matrix places = step.value(op.out.places);
-  const Matrix tokens = step.value(op.out.tokens);
-  const Matrix offsets = step.value(op.out.offsets);
+  const IndexMatrix places = step.indices(op.out.places);
+  const IndexMatrix tokens = step.indices(op.out.tokens);
+  const IndexMatrix offsets = step.indices(op.out.offsets);
   std::vector<float> bias;
   if (op.selection_bias) bias = step.weight_row(*op.selection_bias, 0);
   for (std::int64_t t = 0; t < logits.rows; ++t) {
     choose(op, bias, logits.row(t), experts.row(t), weights.row(t));
   }
-  std::int64_t place = 0;
+  std::int32_t place = 0;
   for (std::int64_t e = 0; e < logits.columns; ++e) {
-    offsets.all()[static_cast<std::size_t>(e)] = static_cast<double>(place);
+    offsets.all()[static_cast<std::size_t>(e)] = place;
     for (std::int64_t t = 0; t < logits.rows; ++t) {
       for (std::int64_t i = 0; i < op.used; ++i) {
         const auto at = static_cast<std::size_t>(i);
-        if (experts.row(t)[at] != static_cast<double>(e)) continue;
-        places.row(t)[at] = static_cast<double>(place);
-        tokens.all()[static_cast<std::size_t>(place++)] = static_cast<double>(t);
+        if (experts.row(t)[at] != e) continue;
+        places.row(t)[at] = place;
+        tokens.all()[static_cast<std::size_t>(place++)] = static_cast<std::int32_t>(t);
       }
     }
   }
-  offsets.all().back() = static_cast<double>(place);
+  offsets.all().back() = place;
 }
 
 }  // namespace ingot::internal::ops

@@ -17,6 +17,12 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
   return "[" + text + "]";
 }
 
+// Without dimensions of 1 at the end, which change nothing about what lies where.
+std::vector<std::int64_t> trimmed(std::vector<std::int64_t> shape) {
+  while (shape.size() > 1 && shape.back() == 1) shape.pop_back();
+  return shape;
+}
+
 }  // namespace
 
 ProgramBuilder::ProgramBuilder(const GgufFile& file, std::string architecture, std::int64_t context)
@@ -25,66 +31,76 @@ ProgramBuilder::ProgramBuilder(const GgufFile& file, std::string architecture, s
   program_.context = context;
 }
 
-TensorId ProgramBuilder::tensor(const GgufTensor& found) {
-  const auto type = found.dtype();
-  if (!type) {
+const GgufTensor& ProgramBuilder::found(const std::string& name, std::vector<std::int64_t> wanted) {
+  const GgufTensor& found = file_.tensor(name);
+  if (!found.dtype()) {
     fail(ErrorCode::unsupported, file_.path(), ": tensor ", found.name, " is stored as ",
          found.type_name(),
          ", which this build does not compute with; use a file in another quantization");
   }
-  used_.insert(found.name);
-  for (std::size_t i = 0; i < program_.tensors.size(); ++i) {
-    if (program_.tensors[i].name == found.name) return {static_cast<std::int32_t>(i)};
+  wanted = trimmed(std::move(wanted));
+  std::vector<std::int64_t> shape = trimmed(found.shape);
+  // A vector may stand upright: as many rows of one column.
+  if (wanted.size() == 1 && shape.front() == 1 && found.element_count() == wanted.front()) {
+    shape = wanted;
   }
-  Tensor tensor;
-  tensor.name = found.name;
-  tensor.type = *type;
-  tensor.columns = found.columns();
-  tensor.rows = found.shape.size() > 1 ? found.shape[1] : 1;
-  tensor.experts = tensor.rows > 0 ? found.rows() / tensor.rows : 1;
+  if (shape != wanted) {
+    fail(ErrorCode::bad_file, file_.path(), ": tensor ", found.name, " is ",
+         shape_text(found.shape), "; a ", program_.architecture,
+         " model of these hyper-parameters has ", shape_text(wanted));
+  }
+  used_.insert(found.name);
+  return found;
+}
+
+TensorId ProgramBuilder::add_tensor(Tensor tensor) {
+  for (std::size_t i = 0; i < program_.tensors.size(); ++i) {
+    if (program_.tensors[i].name == tensor.name) return {static_cast<std::int32_t>(i)};
+  }
   program_.tensors.push_back(std::move(tensor));
   return {static_cast<std::int32_t>(program_.tensors.size() - 1)};
 }
 
 WeightOperand ProgramBuilder::matrix(const std::string& name, std::int64_t rows,
                                      std::int64_t columns) {
-  const GgufTensor& found = file_.tensor(name);
-  if (found.columns() != columns || found.rows() != rows || found.shape.size() > 2) {
-    refuse_shape(found, {columns, rows});
-  }
-  return {tensor(found), {0, rows}, {0, columns}, {0, 1}};
+  const GgufTensor& tensor = found(name, {columns, rows});
+  return {add_tensor({name, *tensor.dtype(), columns, rows}), {0, rows}, {0, columns}, {0, 1}};
 }
 
 WeightOperand ProgramBuilder::expert_matrices(const std::string& name, std::int64_t experts,
                                               std::int64_t rows, std::int64_t columns) {
-  const GgufTensor& found = file_.tensor(name);
-  const std::vector<std::int64_t> wanted = {columns, rows, experts};
-  // One expert may have lost its dimension on the way.
-  const bool is_flat = experts == 1 && found.shape.size() == 2;
-  const auto end = wanted.end() - (is_flat ? 1 : 0);
-  if (!std::equal(wanted.begin(), end, found.shape.begin(), found.shape.end())) {
-    refuse_shape(found, wanted);
-  }
-  return {tensor(found), {0, rows}, {0, columns}, {0, experts}};
+  const GgufTensor& tensor = found(name, {columns, rows, experts});
+  return {add_tensor({name, *tensor.dtype(), columns, rows, experts}),
+          {0, rows},
+          {0, columns},
+          {0, experts}};
 }
 
-void ProgramBuilder::refuse_shape(const GgufTensor& found,
-                                  const std::vector<std::int64_t>& wanted) const {
-  fail(ErrorCode::bad_file, file_.path(), ": tensor ", found.name, " is ", shape_text(found.shape),
-       "; a ", program_.architecture, " model of these hyper-parameters has ", shape_text(wanted));
+WeightOperand ProgramBuilder::expert_matrices(const std::string& name,
+                                              const std::vector<std::string>& parts,
+                                              std::int64_t rows, std::int64_t columns) {
+  const DType type = *found(parts.front(), {columns, rows}).dtype();
+  for (const std::string& part : parts) {
+    const GgufTensor& tensor = found(part, {columns, rows});
+    if (*tensor.dtype() == type) continue;
+    fail(ErrorCode::unsupported, file_.path(), ": tensor ", part, " is stored as ",
+         tensor.type_name(), ", ", parts.front(), " as ", to_string(type),
+         "; experts of one layer must have one type: use another file of this model");
+  }
+  Tensor whole{name, type, columns, rows, std::ssize(parts)};
+  whole.parts = parts;
+  return {add_tensor(std::move(whole)), {0, rows}, {0, columns}, {0, std::ssize(parts)}};
+}
+
+WeightOperand ProgramBuilder::values(const GgufTensor& found, std::int64_t rows,
+                                     std::int64_t columns) {
+  Tensor tensor{found.name, DType::F32, columns, rows};
+  if (found.dtype() != DType::F32) tensor.stored_as = found.dtype();
+  return {add_tensor(std::move(tensor)), {0, rows}, {0, columns}, {0, 1}};
 }
 
 WeightOperand ProgramBuilder::vector(const std::string& name, std::int64_t size) {
-  WeightOperand operand = matrix(name, 1, size);
-  require_f32(operand);
-  return operand;
-}
-
-void ProgramBuilder::require_f32(const WeightOperand& operand) const {
-  const Tensor& tensor = program_.tensor(operand.tensor);
-  if (tensor.type == DType::F32) return;
-  fail(ErrorCode::unsupported, file_.path(), ": tensor ", tensor.name, " is ",
-       to_string(tensor.type), "; norms and biases must be F32");
+  return values(found(name, {size}), 1, size);
 }
 
 Linear ProgramBuilder::linear(const std::string& base, std::int64_t rows, std::int64_t columns,
@@ -116,13 +132,15 @@ std::vector<Linear> ProgramBuilder::stacked_linears(const std::string& base,
 }
 
 Linear ProgramBuilder::expert_linear(const std::string& base, std::int64_t experts,
-                                     std::int64_t rows, std::int64_t columns, Bias bias) {
+                                     std::int64_t rows, std::int64_t columns, Bias bias,
+                                     const std::vector<std::string>& parts) {
+  const std::string name = base + ".weight";
   Linear result;
-  result.weight = expert_matrices(base + ".weight", experts, rows, columns);
+  result.weight = parts.empty() ? expert_matrices(name, experts, rows, columns)
+                                : expert_matrices(name, parts, rows, columns);
   const std::string bias_name = base + ".bias";
   if (bias == Bias::required || (bias == Bias::optional && has_tensor(bias_name))) {
-    result.bias = matrix(bias_name, experts, rows);
-    require_f32(*result.bias);
+    result.bias = values(found(bias_name, {rows, experts}), experts, rows);
   }
   return result;
 }
@@ -151,8 +169,9 @@ std::int32_t ProgramBuilder::rope_table(RopeTable table) {
   return static_cast<std::int32_t>(program_.rope_tables.size() - 1);
 }
 
-ValueId ProgramBuilder::new_value(std::string name, Rows rows, std::int64_t columns) {
-  program_.values.push_back({std::move(name), rows, columns});
+ValueId ProgramBuilder::new_value(std::string name, Rows rows, std::int64_t columns,
+                                  ValueType type) {
+  program_.values.push_back({std::move(name), rows, columns, type});
   return {static_cast<std::int32_t>(program_.values.size() - 1)};
 }
 
@@ -311,11 +330,12 @@ ops::Routing ProgramBuilder::route(const std::string& name, ops::Route op) {
   }
   program_.experts_used = op.used;
   const Rows rows = program_.value(op.logits).rows;
-  op.out.experts = new_value(name + "_experts", rows, op.used);
+  op.out.experts = new_value(name + "_experts", rows, op.used, ValueType::i32);
   op.out.weights = new_value(name + "_weights", rows, op.used);
-  op.out.places = new_value(name + "_places", rows, op.used);
-  op.out.tokens = new_value(name + "_tokens", assignments_of(rows), 1);
-  op.out.offsets = new_value(name + "_offsets", Rows::once, program_.value(op.logits).columns + 1);
+  op.out.places = new_value(name + "_places", rows, op.used, ValueType::i32);
+  op.out.tokens = new_value(name + "_tokens", assignments_of(rows), 1, ValueType::i32);
+  op.out.offsets = new_value(name + "_offsets", Rows::once, program_.value(op.logits).columns + 1,
+                             ValueType::i32);
   program_.instructions.emplace_back(op);
   return op.out;
 }

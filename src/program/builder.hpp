@@ -31,13 +31,18 @@ class ProgramBuilder {
   /// Positions the program is written for.
   std::int64_t context() const { return program_.context; }
 
-  /// Tensor `name` of exactly [rows, columns]. Error bad_file when absent or of another shape,
-  /// Error unsupported when of a type that is none of ours.
+  /// Tensor `name` of exactly [rows, columns]. Error bad_file when absent or of another shape
+  /// (dimensions of 1 behind the last one do not count), Error unsupported when of a type that is
+  /// none of ours.
   WeightOperand matrix(const std::string& name, std::int64_t rows, std::int64_t columns);
   /// Tensor `name` of exactly [experts, rows, columns].
   WeightOperand expert_matrices(const std::string& name, std::int64_t experts, std::int64_t rows,
                                 std::int64_t columns);
-  /// Tensor `name` of exactly `size` F32 elements.
+  /// The same of tensors `parts` of [rows, columns], one per expert and all of one type; `name`
+  /// names the whole. Error unsupported when types differ.
+  WeightOperand expert_matrices(const std::string& name, const std::vector<std::string>& parts,
+                                std::int64_t rows, std::int64_t columns);
+  /// Tensor `name` of exactly `size` elements, in any type of ours: F32 in the program.
   WeightOperand vector(const std::string& name, std::int64_t size);
   /// `base`.weight [rows, columns] and `base`.bias [rows].
   Linear linear(const std::string& base, std::int64_t rows, std::int64_t columns, Bias bias);
@@ -45,9 +50,10 @@ class ProgramBuilder {
   /// per entry of `rows`, without biases.
   std::vector<Linear> stacked_linears(const std::string& base,
                                       const std::vector<std::int64_t>& rows, std::int64_t columns);
-  /// `base`.weight [experts, rows, columns] and `base`.bias [experts, rows].
+  /// `base`.weight [experts, rows, columns] and `base`.bias [experts, rows]. `parts`, if there are
+  /// any, are the tensors that hold the weights, one per expert.
   Linear expert_linear(const std::string& base, std::int64_t experts, std::int64_t rows,
-                       std::int64_t columns, Bias bias);
+                       std::int64_t columns, Bias bias, const std::vector<std::string>& parts = {});
   /// Marks a tensor that the architecture read itself while writing the program.
   void mark_used(const std::string& name) { used_.insert(name); }
 
@@ -106,11 +112,15 @@ class ProgramBuilder {
 
  private:
   ValueId norm(ops::Norm op, std::string name);
-  ValueId new_value(std::string name, Rows rows, std::int64_t columns);
-  TensorId tensor(const GgufTensor& found);
-  [[noreturn]] void refuse_shape(const GgufTensor& found,
-                                 const std::vector<std::int64_t>& wanted) const;
-  void require_f32(const WeightOperand& operand) const;
+  ValueId new_value(std::string name, Rows rows, std::int64_t columns,
+                    ValueType type = ValueType::f32);
+  /// The file's tensor, marked as used, of this shape and of a type that is ours; `wanted` is
+  /// {columns, rows, experts}, without those of 1 at the end.
+  const GgufTensor& found(const std::string& name, std::vector<std::int64_t> wanted);
+  /// The program's tensor of that name, added if it is not there yet.
+  TensorId add_tensor(Tensor tensor);
+  /// Rows of values that are added or multiplied, not summed over: norms and biases.
+  WeightOperand values(const GgufTensor& found, std::int64_t rows, std::int64_t columns);
 
   const GgufFile& file_;
   Program program_;

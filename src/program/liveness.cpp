@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <numeric>
 
+#include "ingot/error.hpp"
+#include "src/support/checked.hpp"
+
 namespace ingot::internal {
 namespace {
 
 constexpr std::uint64_t kAlignment = 16;  // elements: a cache line of f32
+// Of one value: a petabyte of f32. Sums over the values of a program stay far from 2^64.
+constexpr std::uint64_t kMostElements = std::uint64_t{1} << 48;
 
 struct Placed {
   std::uint64_t begin = 0;
@@ -67,8 +72,13 @@ ArenaPlan plan_arena(const Program& program, const RowCounts& most,
   std::vector<std::uint64_t> sizes(program.values.size());
   for (std::size_t v = 0; v < sizes.size(); ++v) {
     const Value& value = program.values[v];
-    const auto elements = static_cast<std::uint64_t>(most.of(value.rows) * value.columns);
-    sizes[v] = (elements + kAlignment - 1) / kAlignment * kAlignment;
+    const std::int64_t rows = most.of(value.rows);
+    const auto elements = try_product(rows, value.columns);
+    if (!elements || *elements > kMostElements) {
+      fail(ErrorCode::out_of_memory, "a step would have ", rows, " rows of ", value.columns,
+           " elements, more than any memory; ask for shorter steps");
+    }
+    sizes[v] = (*elements + kAlignment - 1) / kAlignment * kAlignment;
   }
   // Largest first: the big values set the arena's size and the small ones fill its gaps.
   std::vector<std::size_t> order(sizes.size());

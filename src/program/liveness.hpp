@@ -20,11 +20,12 @@ std::vector<Lifetime> lifetimes(const Program& program);
 
 struct ArenaPlan {
   std::vector<std::uint64_t>
-      offsets;                 ///< per value, in elements; multiples of 16 (64 bytes of f32)
+      offsets;                 ///< per value, in elements; multiples of 16 (64 bytes of f32 or i32)
   std::uint64_t elements = 0;  ///< size of the arena
 };
 
-/// `out` may be written where `in` is, by an instruction that reads `in`: they have one shape.
+/// `out` may be written where `in` is, by an instruction that reads `in`: they have one shape and
+/// type.
 struct InPlace {
   ValueId out;
   ValueId in;

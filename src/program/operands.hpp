@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "ingot/device.hpp"
 #include "ingot/dtype.hpp"
 
 namespace ingot::internal {
@@ -65,12 +67,12 @@ struct ValueId {
   bool operator==(const ValueId&) const = default;
 };
 
-/// An intermediate result: a row-major f32 matrix [rows, columns], assigned by exactly one
-/// instruction.
+/// An intermediate result: a row-major matrix [rows, columns], assigned by exactly one instruction.
 struct Value {
   std::string name;
   Rows rows = Rows::tokens;
   std::int64_t columns = 0;
+  ValueType type = ValueType::f32;
 };
 
 struct TensorId {
@@ -78,13 +80,18 @@ struct TensorId {
   bool operator==(const TensorId&) const = default;
 };
 
-/// A weight tensor of the file: `experts` matrices of [rows, columns], columns contiguous.
+/// A weight tensor: `experts` matrices of [rows, columns], columns contiguous.
 struct Tensor {
   std::string name;
   DType type = DType::F32;
   std::int64_t columns = 0;
   std::int64_t rows = 1;
   std::int64_t experts = 1;
+  /// The file's type where it is another: the tensor is decoded to `type`, F32, when it is loaded.
+  std::optional<DType> stored_as = {};
+  /// The file's tensors that it is made of, as many experts in each, one after the other; empty:
+  /// the one of its own name.
+  std::vector<std::string> parts = {};
 
   std::uint64_t bytes() const {
     return row_bytes(type, columns) * static_cast<std::uint64_t>(rows * experts);
@@ -124,13 +131,14 @@ struct StateGroup {
   std::int64_t window = 0;
 };
 
-/// Everything an instruction touches.
+/// Everything an instruction touches. Values are f32 but for those in `indices`.
 struct Operands {
   std::vector<ValueId> reads;
   std::vector<ValueId> writes;
   std::vector<WeightOperand> weights;
   std::vector<StateId> reads_states;
   std::vector<StateId> writes_states;
+  std::vector<ValueId> indices;  ///< those of `reads` and `writes` that are i32
 };
 
 }  // namespace ingot::internal

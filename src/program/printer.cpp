@@ -43,7 +43,8 @@ void print_instruction(std::ostream& out, const Program& program, const Instruct
   const char* separator = "";
   for (const ValueId id : used.writes) {
     const Value& value = program.value(id);
-    out << separator << value.name << "[" << rows_name(value.rows) << ", " << value.columns << "]";
+    out << separator << value.name << (value.type == ValueType::i32 ? ":i32[" : "[")
+        << rows_name(value.rows) << ", " << value.columns << "]";
     separator = ", ";
   }
   for (const StateId id : used.writes_states) {

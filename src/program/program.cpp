@@ -1,5 +1,7 @@
 #include "src/program/program.hpp"
 
+#include <algorithm>
+
 #include "ingot/error.hpp"
 
 namespace ingot::internal {
@@ -61,6 +63,15 @@ class Checker {
   void check_ranges(const Operands& used) const {
     for (const ValueId id : used.reads) require_id(id, program_.values, "value");
     for (const ValueId id : used.writes) require_id(id, program_.values, "value");
+    for (const auto* values : {&used.reads, &used.writes}) {
+      for (const ValueId id : *values) {
+        const Value& value = program_.value(id);
+        const bool is_index = value.type == ValueType::i32;
+        const auto found = std::find(used.indices.begin(), used.indices.end(), id);
+        require(is_index == (found != used.indices.end()), "takes ", value.name, ", which holds ",
+                is_index ? "indices, for numbers" : "numbers, for indices");
+      }
+    }
     for (const StateId id : used.reads_states) require_id(id, program_.states, "state");
     for (const StateId id : used.writes_states) require_id(id, program_.states, "state");
     for (const auto* states : {&used.reads_states, &used.writes_states}) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "src/session/loaded.hpp"
 
@@ -41,7 +42,8 @@ std::string name(const Operands& used, const Program& program) {
 
 }  // namespace
 
-std::vector<InstructionCost> step_cost(const Executable& executable, const StepOutline& outline) {
+std::vector<InstructionCost> step_cost(const Executable& executable,
+                                       const StepOutline& outline) try {
   const Executable::Impl& loaded = executable.internals();
   StepShape shape;
   shape.outputs = outline.outputs;
@@ -69,6 +71,8 @@ std::vector<InstructionCost> step_cost(const Executable& executable, const StepO
                      cost.state_bytes, cost.value_bytes});
   }
   return costs;
+} catch (...) {
+  detail::rethrow_at_border("step_cost");
 }
 
 }  // namespace ingot

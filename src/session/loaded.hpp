@@ -37,6 +37,7 @@ struct Executable::Impl {
   std::shared_ptr<const Model> model;
   internal::Lowered lowered;
   DeviceInfo device;
+  std::vector<std::string> warnings;
   std::shared_ptr<const internal::Weights> weights;
 
   const MemoryPlan& plan() const { return lowered.plan; }

@@ -3,6 +3,7 @@
 #include <iomanip>
 #include <sstream>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "src/arch/architecture.hpp"
 #include "src/device/host_memory.hpp"
@@ -20,6 +21,7 @@ namespace {
 constexpr std::uint64_t kLogitsBytes = std::uint64_t{64} << 20;
 
 std::string amount(std::uint64_t bytes) {
+  if (bytes == kBeyondCounting) return "more than 2^64 bytes";
   std::ostringstream out;
   const auto value = static_cast<double>(bytes);
   out << std::fixed << std::setprecision(2);
@@ -31,6 +33,10 @@ std::string amount(std::uint64_t bytes) {
     out << value / (1 << 10) << " KiB";
   }
   return out.str();
+}
+
+std::string amount(const std::optional<std::uint64_t>& bytes) {
+  return bytes ? amount(*bytes) : "an unknown amount";
 }
 
 // Positions that the sequences of a session share.
@@ -125,7 +131,8 @@ void check_context(const ModelSpec& spec, const RunOptions& run) {
   if (run.context <= spec.context_length || run.rope_base || run.rope_scaling) return;
   fail(ErrorCode::invalid_argument, "a context of ", run.context,
        " was asked for; this model was made for ", spec.context_length,
-       " positions (set RoPE scaling or a RoPE base to go beyond)");
+       " positions (to go beyond, set rope_scaling or rope_base as its publisher says: "
+       "--rope-scaling yarn --rope-factor F, or --rope-base X)");
 }
 
 // The most one device step may have: rows as asked; logits so that those of a step take at most 64
@@ -144,8 +151,10 @@ StepLimits step_limits(const LoadOptions& options, const Program& program, std::
 
 }  // namespace
 
-MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
+MemoryPlan plan_memory(const Model& model, const LoadOptions& options) try {
   return lower(model, options).plan;
+} catch (...) {
+  detail::rethrow_at_border("plan_memory");
 }
 
 Lowered internal::lower(const Model& model, const LoadOptions& options) {
@@ -158,6 +167,9 @@ Lowered internal::lower(const Model& model, const LoadOptions& options) {
   const std::int64_t wanted = options.run.context > 0
                                   ? options.run.context
                                   : std::min(spec.context_length, kDefaultContext);
+  CompileOptions compile = options.compile;
+  compile.deterministic = compile.deterministic || options.deterministic;
+  require_option_support(device, compile);
   Lowered lowered;
   const auto lower_for = [&](std::int64_t context) {
     RunOptions run = options.run;
@@ -165,7 +177,7 @@ Lowered internal::lower(const Model& model, const LoadOptions& options) {
     lowered.program = std::make_shared<const Program>(build_program(spec, model.file(), run));
     lowered.parts = {{&device, all_instructions(*lowered.program), nullptr, nullptr}};
     lowered.parts.front().lowered =
-        device.lower(lowered.program, all_instructions(*lowered.program), options.compile);
+        device.lower(lowered.program, all_instructions(*lowered.program), compile);
     lowered.limits = step_limits(options, *lowered.program, context);
   };
   lower_for(wanted);
@@ -181,16 +193,30 @@ Lowered internal::lower(const Model& model, const LoadOptions& options) {
   plan.cache = options.cache;
   plan.model_context = spec.context_length;
   plan.max_sequences = options.max_sequences;
-  plan.available_bytes = options.memory_limit > 0 ? options.memory_limit : info.memory_available;
-  plan.weights_bytes = own.weights + own.derived;
+  const std::uint64_t held = model.file().copied_bytes();
+  const std::uint64_t copied = options.map ? held : model.file().total_bytes();
+  // What the model holds already is no longer available, and was taken for it.
+  const auto with_held = [held](std::optional<std::uint64_t> available) {
+    if (available) available = saturating_sum(*available, held);
+    return available;
+  };
+  plan.available_bytes = is_host ? with_held(info.memory_available) : info.memory_available;
+  if (options.memory_limit > 0) plan.available_bytes = options.memory_limit;
+  plan.weights_bytes = saturating_sum(own.weights, own.derived);
   plan.scratch_bytes = own.scratch;
-  plan.host_bytes = is_host ? 0 : need.host.total();
-  plan.host_available_bytes = is_host ? 0 : host_memory().available;
+  if (is_host) {
+    plan.file_bytes = copied;
+  } else {
+    plan.host_bytes = saturating_sum(need.host.total(), copied);
+    plan.host_available_bytes = with_held(host_memory().available);
+  }
   const CacheSize cache(program, options, need.page_bytes);
   plan.cache_bytes_per_token = cache.bytes_per_token();
 
-  const std::uint64_t fixed = saturating_sum(plan.weights_bytes, plan.scratch_bytes);
-  const std::uint64_t room = plan.available_bytes > fixed ? plan.available_bytes - fixed : 0;
+  const std::uint64_t fixed =
+      saturating_sum(plan.weights_bytes, plan.scratch_bytes, plan.file_bytes);
+  const std::uint64_t available = plan.available_bytes.value_or(kBeyondCounting - 1);
+  const std::uint64_t room = available > fixed ? available - fixed : 0;
   const std::int64_t most = std::max(spec.context_length, options.run.context);
   plan.largest_context = cache.largest_context(room, most);
   const bool shrink = options.run.context == 0 && plan.largest_context > 0;
@@ -213,7 +239,18 @@ Lowered internal::lower(const Model& model, const LoadOptions& options) {
   return lowered;
 }
 
-std::string MemoryPlan::to_string() const {
+std::uint64_t MemoryPlan::total_bytes() const {
+  return saturating_sum(weights_bytes, cache_bytes, scratch_bytes, file_bytes);
+}
+
+bool MemoryPlan::fits() const {
+  const auto within = [](std::uint64_t bytes, const std::optional<std::uint64_t>& available) {
+    return bytes != kBeyondCounting && bytes <= available.value_or(bytes);
+  };
+  return within(total_bytes(), available_bytes) && within(host_bytes, host_available_bytes);
+}
+
+std::string MemoryPlan::to_string() const try {
   std::ostringstream out;
   out << "device " << device << ": weights " << amount(weights_bytes) << " + cache "
       << amount(cache_bytes) << " (" << context << " positions";
@@ -222,8 +259,9 @@ std::string MemoryPlan::to_string() const {
   out << ", keys " << ingot::to_string(cache.key) << ", values " << ingot::to_string(cache.value)
       << ", " << cache_bytes_per_token << " bytes each";
   if (window_bytes > 0) out << " and " << amount(window_bytes) << " for windows";
-  out << ") + scratch " << amount(scratch_bytes) << " = " << amount(total_bytes()) << " of "
-      << amount(available_bytes) << " available";
+  out << ") + scratch " << amount(scratch_bytes);
+  if (file_bytes > 0) out << " + file " << amount(file_bytes) << " (not mapped)";
+  out << " = " << amount(total_bytes()) << " of " << amount(available_bytes) << " available";
   if (host_bytes > 0) {
     out << "; of the host's memory " << amount(host_bytes) << " of " << amount(host_available_bytes)
         << " available";
@@ -235,15 +273,18 @@ std::string MemoryPlan::to_string() const {
   } else {
     out << "No context would fit with this cache type";
   }
-  const std::uint64_t fixed = weights_bytes + scratch_bytes;
+  const std::uint64_t fixed = saturating_sum(weights_bytes, scratch_bytes, file_bytes);
   for (std::size_t i = 0; i < context_alternatives.size(); ++i) {
     const auto& [type, positions] = context_alternatives[i];
     if (positions <= largest_context) continue;
     out << "; with a " << ingot::to_string(type) << " cache (" << cache_alternatives[i].second
         << " bytes each) " << positions;
   }
-  if (fixed >= available_bytes) out << "; the weights alone need more memory or a smaller file";
+  if (available_bytes && fixed >= *available_bytes)
+    out << "; the weights alone need more memory or a smaller file";
   return out.str();
+} catch (...) {
+  detail::rethrow_at_border("MemoryPlan::to_string");
 }
 
 }  // namespace ingot

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "ingot/gguf/output_file.hpp"
 #include "src/session/session_impl.hpp"
@@ -71,7 +72,7 @@ std::uint64_t fingerprint(const Executable::Impl& loaded) {
     sum.add_value(tensor.columns);
     sum.add_value(tensor.rows);
     sum.add_value(tensor.experts);
-    const auto bytes = loaded.weights->bytes({static_cast<std::int32_t>(i)});
+    const auto bytes = loaded.weights->pieces({static_cast<std::int32_t>(i)}).front();
     sum.add(bytes.first(std::min<std::size_t>(bytes.size(), 64)));
   }
   for (const StateGroup& group : loaded.program().state_groups) sum.add_value(group.window);
@@ -109,7 +110,14 @@ std::uint64_t bytes_of(const std::vector<SavedPage>& pages, const StatePool& poo
 
 class Reader {
  public:
-  explicit Reader(const std::filesystem::path& path) : path_(path), in_(path, std::ios::binary) {
+  explicit Reader(const std::filesystem::path& path) : path_(path) {
+    // A pipe would be waited for without end.
+    std::error_code unknown;
+    const auto status = std::filesystem::status(path, unknown);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+      refuse("it is not a regular file");
+    }
+    in_.open(path, std::ios::binary);
     if (!in_) fail(ErrorCode::io, path.string(), ": cannot open");
   }
   void read(std::span<std::byte> out) {
@@ -137,9 +145,13 @@ class Reader {
 
 }  // namespace
 
-void Session::save(SequenceId sequence, const std::filesystem::path& path) const {
+void Session::save(SequenceId sequence, const std::filesystem::path& path) const try {
   const Impl::Sequence& found = impl_->find(sequence);
   const Executable::Impl& loaded = impl_->loaded();
+  if (loaded.model->file().is_part(path)) {
+    fail(ErrorCode::invalid_argument, "cannot save a sequence to '", path.string(),
+         "': it is a file of the model itself; give another name");
+  }
   StatePool& pool = impl_->runner->states();
   const GroupedStates& states = impl_->states;
   const std::vector<SavedPage> pages = saved_pages(states, states.position(found.state));
@@ -172,12 +184,15 @@ void Session::save(SequenceId sequence, const std::filesystem::path& path) const
   const std::uint64_t checksum = sum.value();
   out.write(std::as_bytes(std::span(&checksum, 1)));
   out.commit();
+} catch (...) {
+  detail::rethrow_at_border("Session::save");
 }
 
-SequenceId Session::restore(const std::filesystem::path& path) {
+SequenceId Session::restore(const std::filesystem::path& path) try {
   impl_->require_free_slot();
   const Executable::Impl& loaded = impl_->loaded();
   StatePool& pool = impl_->runner->states();
+  const std::int64_t vocabulary = loaded.program().value(loaded.program().logits).columns;
 
   Reader in(path);
   const auto header = in.value<Header>();
@@ -203,9 +218,16 @@ SequenceId Session::restore(const std::filesystem::path& path) {
       sizeof(Header) + header.positions * sizeof(TokenId) + header.state_bytes + 8;
   if (error || size != expected) in.refuse("it has ", size, " bytes instead of ", expected);
 
-  Impl::Sequence sequence{impl_->states.open_at(positions), std::vector<TokenId>(header.positions)};
+  Impl::Sequence sequence{-1, std::vector<TokenId>(header.positions)};
+  sequence.state = impl_->states.open_at(positions);
   try {
     in.read(std::as_writable_bytes(std::span(sequence.tokens)));
+    for (std::size_t i = 0; i < sequence.tokens.size(); ++i) {
+      const TokenId id = sequence.tokens[i];
+      if (id < 0 || id >= vocabulary) {
+        in.refuse("id ", id, " at position ", i, " is outside the vocabulary of ", vocabulary);
+      }
+    }
     std::vector<std::byte> buffer;
     for (const SavedPage& page : pages) {
       buffer.resize(pool.page_bytes(page.group));
@@ -215,11 +237,13 @@ SequenceId Session::restore(const std::filesystem::path& path) {
     }
     const std::uint64_t computed = in.checksum();
     if (in.value<std::uint64_t>() != computed) in.refuse("its checksum does not match");
+    return impl_->add(std::move(sequence));
   } catch (...) {
     impl_->states.close(sequence.state);
     throw;
   }
-  return impl_->add(std::move(sequence));
+} catch (...) {
+  detail::rethrow_at_border("Session::restore");
 }
 
 }  // namespace ingot

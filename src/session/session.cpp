@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "src/session/session_impl.hpp"
 #include "src/state/paged_states.hpp"
@@ -52,13 +53,18 @@ void Session::Impl::require_free_slot() const {
 }
 
 SequenceId Session::Impl::add(Sequence sequence) {
-  const SequenceId id{next_id++, number};
+  const SequenceId id{next_id, number};
   sequences.emplace(id.value, std::move(sequence));
+  ++next_id;
   return id;
 }
 
-Session::Session(std::shared_ptr<const Executable> executable)
-    : impl_(std::make_unique<Impl>(std::move(executable))) {}
+Session::Session(std::shared_ptr<const Executable> executable) try
+    : impl_(std::make_unique<Impl>(
+          detail::required(std::move(executable), "Session", "an executable"))) {
+} catch (...) {
+  detail::rethrow_at_border("Session");
+}
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
@@ -73,15 +79,19 @@ std::int64_t Session::free_positions() const {
   return impl_->states.group(0).free_pages() * kPageTokens;
 }
 
-SequenceId Session::open() {
+SequenceId Session::open() try {
   impl_->require_free_slot();
-  return impl_->add({impl_->states.open(), {}});
+  return impl_->add_opened({}, [&] { return impl_->states.open(); });
+} catch (...) {
+  detail::rethrow_at_border("Session::open");
 }
 
-SequenceId Session::fork(SequenceId sequence) {
+SequenceId Session::fork(SequenceId sequence) try {
   impl_->require_free_slot();
   const Impl::Sequence& from = impl_->find(sequence);
-  return impl_->add({impl_->states.fork(from.state), from.tokens});
+  return impl_->add_opened(from.tokens, [&] { return impl_->states.fork(from.state); });
+} catch (...) {
+  detail::rethrow_at_border("Session::fork");
 }
 
 void Session::close(SequenceId sequence) {
@@ -105,7 +115,7 @@ std::int64_t Session::rewind(SequenceId sequence, std::int64_t to) {
   return restored;
 }
 
-void Session::set_tap(Tap tap, const TapOptions& options) {
+void Session::set_tap(Tap tap, const TapOptions& options) try {
   TapRequest request;
   request.detail = options.detail;
   if (!options.names.empty()) {
@@ -128,6 +138,8 @@ void Session::set_tap(Tap tap, const TapOptions& options) {
   impl_->tap = std::move(tap);
   request.tap = impl_->tap ? &impl_->tap : nullptr;
   impl_->tap_request = std::move(request);
+} catch (...) {
+  detail::rethrow_at_border("Session::set_tap");
 }
 
 }  // namespace ingot

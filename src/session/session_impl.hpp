@@ -25,8 +25,21 @@ struct Session::Impl {
   const Sequence& find(SequenceId id) const;
   /// Error invalid_argument when max_sequences are open.
   void require_free_slot() const;
-  /// Names a new sequence; numbers are never used twice.
+  /// Names a new sequence; numbers are never used twice. Whatever throws leaves nothing of it.
   SequenceId add(Sequence sequence);
+  /// As add, for a sequence whose state `open` makes.
+  template <class Open>
+  SequenceId add_opened(std::vector<TokenId> tokens, Open open) {
+    Sequence sequence{-1, std::move(tokens)};
+    sequence.state = open();
+    const std::int32_t state = sequence.state;
+    try {
+      return add(std::move(sequence));
+    } catch (...) {
+      states.close(state);
+      throw;
+    }
+  }
 
   std::shared_ptr<const Executable> executable;
   std::uint32_t number;  ///< of this session in the process

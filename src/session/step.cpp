@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "src/session/session_impl.hpp"
 #include "src/session/step_builder.hpp"
@@ -84,7 +85,7 @@ class Step {
   // Everything that can be refused is refused before the first page is touched.
   void check(std::span<const StepRequest> requests) {
     const Program& program = loaded_.program();
-    const std::int64_t vocabulary = program.value(program.logits).columns;
+    const std::int64_t ids = loaded_.model->spec().vocabulary_size;
     const std::int64_t context = loaded_.plan().context;
     pending_.reserve(requests.size());
     std::int64_t rows = 0;
@@ -103,9 +104,8 @@ class Step {
              " has no tokens");
       }
       for (const TokenId id : request.tokens) {
-        if (id < 0 || id >= vocabulary) {
-          fail(ErrorCode::invalid_argument, "token id ", id, " is outside the vocabulary of ",
-               vocabulary);
+        if (id < 0 || id >= ids) {
+          fail(ErrorCode::invalid_argument, "token id ", id, " is outside the vocabulary of ", ids);
         }
       }
       const std::int64_t position = session_.states.position(pending.sequence->state);
@@ -116,9 +116,9 @@ class Step {
       }
       request.outputs.expand(count, pending.outputs);
       for (const RowOutput& output : pending.outputs) {
-        if (output.want == Want::candidates && output.top_k > vocabulary) {
+        if (output.want == Want::candidates && output.top_k > program.token_count) {
           fail(ErrorCode::invalid_argument, output.top_k, " candidates were asked for; there are ",
-               vocabulary, " tokens");
+               program.token_count, " tokens");
         }
         if (output.want == Want::hidden && program.hidden.index < 0) {
           fail(ErrorCode::unsupported, "this program has no hidden rows to give");
@@ -279,7 +279,7 @@ void Session::step(std::span<const StepRequest> requests, StepResult& result,
     step.run();
   } catch (...) {
     StepResult::Access::clear(result);
-    throw;
+    detail::rethrow_at_border("Session::step");
   }
 }
 

@@ -24,23 +24,26 @@ GroupedStates::GroupedStates(std::span<const StateGroup> groups,
 GroupedStates::GroupedStates(std::vector<std::unique_ptr<SequenceStates>> groups)
     : groups_(std::move(groups)) {}
 
-std::int32_t GroupedStates::open() {
-  std::int32_t sequence = -1;
-  for (const auto& group : groups_) sequence = group->open();
-  return sequence;
-}
-
-std::int32_t GroupedStates::open_at(std::int64_t position) {
+template <class Open>
+std::int32_t GroupedStates::open_in_all(Open open) {
   std::int32_t sequence = -1;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     try {
-      sequence = groups_[g]->open_at(position);
+      sequence = open(*groups_[g]);
     } catch (...) {
       for (std::size_t opened = 0; opened < g; ++opened) groups_[opened]->close(sequence);
       throw;
     }
   }
   return sequence;
+}
+
+std::int32_t GroupedStates::open() {
+  return open_in_all([](SequenceStates& group) { return group.open(); });
+}
+
+std::int32_t GroupedStates::open_at(std::int64_t position) {
+  return open_in_all([position](SequenceStates& group) { return group.open_at(position); });
 }
 
 void GroupedStates::close(std::int32_t sequence) {
@@ -57,7 +60,7 @@ std::vector<GroupPageCopy> GroupedStates::reserve(std::int32_t sequence, std::in
     try {
       append(copies, g, groups_[g]->reserve(sequence, rows));
     } catch (...) {
-      for (std::size_t reserved = 0; reserved < g; ++reserved) groups_[reserved]->cancel(sequence);
+      for (std::size_t reserved = 0; reserved <= g; ++reserved) groups_[reserved]->cancel(sequence);
       throw;
     }
   }
@@ -73,9 +76,7 @@ void GroupedStates::cancel(std::int32_t sequence) {
 }
 
 std::int32_t GroupedStates::fork(std::int32_t sequence) {
-  std::int32_t copy = -1;
-  for (const auto& group : groups_) copy = group->fork(sequence);
-  return copy;
+  return open_in_all([sequence](SequenceStates& group) { return group.fork(sequence); });
 }
 
 std::int64_t GroupedStates::restorable(std::int32_t sequence, std::int64_t to) const {

@@ -42,6 +42,10 @@ class GroupedStates {
   }
 
  private:
+  /// One number in all groups, or none opened if one of them throws.
+  template <class Open>
+  std::int32_t open_in_all(Open open);
+
   std::vector<std::unique_ptr<SequenceStates>> groups_;
 };
 

@@ -4,12 +4,13 @@
 #include <cstring>
 
 #include "ingot/error.hpp"
+#include "src/support/checked.hpp"
 
 namespace ingot::internal {
 namespace {
 
 std::uint64_t align_up(std::uint64_t bytes) {
-  return (bytes + 63) / 64 * 64;
+  return saturating_sum(bytes, 63) / 64 * 64;
 }
 
 std::int64_t padded_size(DType type, std::int64_t size) {
@@ -103,12 +104,12 @@ HostPool::HostPool(std::span<const StateSpec> states, const CacheTypes& types,
     if (spec.values_in_keys) values_.back().row_bytes = keys_.back().row_bytes;
   }
   std::vector<std::uint64_t> offsets;
-  std::uint64_t total = 0;
+  std::uint64_t total = 0;  // saturates: the system refuses what cannot be counted
   for (std::int32_t g = 0; g < group_count; ++g) {
     const std::int64_t bundles = (this->page_count(g) + kBundlePages - 1) / kBundlePages;
     for_each_part(g, [&](StateRows& rows) {
       offsets.push_back(total);
-      total += align_up(rows.bundle_bytes() * static_cast<std::uint64_t>(bundles));
+      total = saturating_sum(total, align_up(saturating_product(rows.bundle_bytes(), bundles)));
     });
   }
   const std::size_t memory_bytes = std::max<std::size_t>(total, 64);

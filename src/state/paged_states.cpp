@@ -1,6 +1,8 @@
 #include "src/state/paged_states.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "ingot/error.hpp"
 
@@ -15,6 +17,12 @@ std::int64_t most_pages(const StateGroup& group, std::int64_t context, std::int6
 }
 
 PagedStates::PagedStates(std::int64_t page_count, std::int64_t window) : window_(window) {
+  constexpr std::int64_t kMostPages = std::numeric_limits<std::int32_t>::max();
+  if (page_count > kMostPages) {
+    fail(ErrorCode::out_of_memory, "a cache of ", page_count, " pages of ", kPageTokens,
+         " positions was asked for, and at most ", kMostPages,
+         " can be numbered; ask for a smaller context or fewer sequences");
+  }
   owners_.assign(static_cast<std::size_t>(page_count), 0);
   leaving_.assign(static_cast<std::size_t>(page_count), {});
   for (std::int64_t page = page_count; page-- > 0;)
@@ -35,10 +43,11 @@ std::int32_t PagedStates::open_at(std::int64_t position) {
   const std::int64_t first = first_visible_page(position);
   const std::int64_t count = pages_for(position);
   if (count - first > free_pages()) refuse(count - first);
+  std::vector<std::int32_t> pages(static_cast<std::size_t>(count), kNoPage);
   const std::int32_t index = open();
   Sequence& s = at(index);
   s.position = position;
-  s.pages.assign(static_cast<std::size_t>(count), kNoPage);
+  s.pages = std::move(pages);
   for (std::int64_t i = first; i < count; ++i) s.pages[static_cast<std::size_t>(i)] = take_page();
   return index;
 }
@@ -137,9 +146,15 @@ std::vector<PageCopy> PagedStates::reserve(std::int32_t sequence, std::int64_t r
   drop_unseen(s);
   const std::int64_t needed = pages_needed(sequence, rows);
   if (needed > free_pages()) refuse(needed);
-  s.held = std::ssize(s.pages);
+  const std::int64_t wanted = pages_for(s.position + rows);
+  const std::vector<std::int64_t> shared = shared_pages(s, rows);
+  // Room for everything first: memory that runs out half-way must not cost a page.
   std::vector<PageCopy> copies;
-  for (const std::int64_t i : shared_pages(s, rows)) {
+  copies.reserve(shared.size());
+  s.replaced.reserve(shared.size());
+  s.pages.reserve(static_cast<std::size_t>(std::max<std::int64_t>(wanted, std::ssize(s.pages))));
+  s.held = std::ssize(s.pages);
+  for (const std::int64_t i : shared) {
     std::int32_t& page = s.pages[static_cast<std::size_t>(i)];
     const std::int32_t own = take_page();
     copies.push_back({page, own});
@@ -149,7 +164,6 @@ std::vector<PageCopy> PagedStates::reserve(std::int32_t sequence, std::int64_t r
     leaving.position = std::max(leaving.position, s.position);
     page = own;
   }
-  const std::int64_t wanted = pages_for(s.position + rows);
   while (std::ssize(s.pages) < wanted) s.pages.push_back(take_page());
   return copies;
 }
@@ -184,11 +198,13 @@ void PagedStates::cancel(std::int32_t sequence) {
 }
 
 std::int32_t PagedStates::fork(std::int32_t sequence) {
+  const std::int64_t position = at(sequence).position;
+  const auto held = at(sequence).pages.begin();
+  std::vector<std::int32_t> pages(held, held + pages_for(position));  // whatever throws throws here
   const std::int32_t copy = open();
-  const Sequence& from = at(sequence);
   Sequence& to = at(copy);
-  to.position = from.position;
-  to.pages.assign(from.pages.begin(), from.pages.begin() + pages_for(from.position));
+  to.position = position;
+  to.pages = std::move(pages);
   for (const std::int32_t page : to.pages) {
     if (page != kNoPage) ++owners_[static_cast<std::size_t>(page)];
   }

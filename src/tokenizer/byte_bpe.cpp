@@ -5,6 +5,7 @@
 
 #include "ingot/error.hpp"
 #include "src/tokenizer/byte_level.hpp"
+#include "src/tokenizer/cancelled.hpp"
 #include "src/tokenizer/unicode.hpp"
 #include "src/tokenizer/word_cache.hpp"
 
@@ -86,15 +87,17 @@ void ByteBpe::index_words() {
   }
 }
 
-void ByteBpe::encode(std::string_view text, std::vector<TokenId>& ids) const {
+void ByteBpe::encode(std::string_view text, const Cancel& cancel, std::vector<TokenId>& ids) const {
   std::vector<Symbol> symbols;
   WordCache cache(text.size());
   pre_tokenizer_.split(text, [&](std::string_view word) {
-    cache.append(word, ids, [&](std::string_view fresh) { encode_word(fresh, ids, symbols); });
+    throw_if_cancelled(cancel);
+    cache.append(word, ids,
+                 [&](std::string_view fresh) { encode_word(fresh, cancel, ids, symbols); });
   });
 }
 
-void ByteBpe::encode_word(std::string_view word, std::vector<TokenId>& ids,
+void ByteBpe::encode_word(std::string_view word, const Cancel& cancel, std::vector<TokenId>& ids,
                           std::vector<Symbol>& symbols) const {
   if (pre_tokenizer_.whole_words) {
     const TokenId id =
@@ -105,7 +108,7 @@ void ByteBpe::encode_word(std::string_view word, std::vector<TokenId>& ids,
     }
   }
   begin_symbols(word, symbols);
-  merge(symbols, [this](const Symbol& left, const Symbol& right) {
+  merge(symbols, cancel, [this](const Symbol& left, const Symbol& right) {
     return merges_.find(left.id, right.id);
   });
   for (const Symbol& symbol : symbols) ids.push_back(symbol.id);

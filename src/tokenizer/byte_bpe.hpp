@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ingot/cancel.hpp"
 #include "ingot/tokenizer.hpp"
 #include "src/tokenizer/merge.hpp"
 #include "src/tokenizer/pre_tokenizer.hpp"
@@ -58,13 +59,13 @@ class ByteBpe {
   ByteBpe(const Vocabulary& vocabulary, const PreTokenizer& pre_tokenizer,
           std::optional<TokenId> unknown);
 
-  /// Appends the ids of a text without special tokens.
-  void encode(std::string_view text, std::vector<TokenId>& ids) const;
+  /// Appends the ids of a text without special tokens. Error cancelled.
+  void encode(std::string_view text, const Cancel& cancel, std::vector<TokenId>& ids) const;
 
  private:
   void read_merges();
   void index_words();
-  void encode_word(std::string_view word, std::vector<TokenId>& ids,
+  void encode_word(std::string_view word, const Cancel& cancel, std::vector<TokenId>& ids,
                    std::vector<Symbol>& symbols) const;
   void begin_symbols(std::string_view word, std::vector<Symbol>& symbols) const;
 

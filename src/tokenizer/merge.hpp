@@ -12,8 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "ingot/cancel.hpp"
 #include "ingot/error.hpp"
 #include "ingot/tokenizer.hpp"
+#include "src/tokenizer/cancelled.hpp"
 
 namespace ingot::internal::tokenizer {
 
@@ -110,7 +112,7 @@ class PairQueue {
 /// O(n log n), over a linked list. A pair that changed since it was pushed is recognised by its
 /// rank, which is no longer the one at that position.
 template <class JoinOf>
-void merge_long(std::vector<Symbol>& symbols, const JoinOf& join_of) {
+void merge_long(std::vector<Symbol>& symbols, const Cancel& cancel, const JoinOf& join_of) {
   struct Link {
     std::uint32_t previous;
     std::uint32_t next;
@@ -131,7 +133,9 @@ void merge_long(std::vector<Symbol>& symbols, const JoinOf& join_of) {
     link.join = link.next == kNone ? Join{} : join_of(symbols[at], symbols[link.next]);
     if (link.join.rank != kNoRank) queue.push(link.join.rank, at);
   };
+  std::size_t popped = 0;
   while (const auto first = queue.pop()) {
+    if (++popped % kBytesBetweenChecks == 0) throw_if_cancelled(cancel);
     const auto [rank, at] = *first;
     Link& link = links[at];
     if (link.join.rank != rank) continue;
@@ -152,13 +156,14 @@ void merge_long(std::vector<Symbol>& symbols, const JoinOf& join_of) {
 
 }  // namespace detail
 
-/// Joins the symbols of one word in place; `join_of(left, right)` tells what a pair joins to.
+/// Joins the symbols of one word in place; `join_of(left, right)` tells what a pair joins to. Error
+/// cancelled.
 template <class JoinOf>
-void merge(std::vector<Symbol>& symbols, const JoinOf& join_of) {
+void merge(std::vector<Symbol>& symbols, const Cancel& cancel, const JoinOf& join_of) {
   if (symbols.size() <= detail::kShortWord) {
     detail::merge_short(symbols, join_of);
   } else {
-    detail::merge_long(symbols, join_of);
+    detail::merge_long(symbols, cancel, join_of);
   }
 }
 

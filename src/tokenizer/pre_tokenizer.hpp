@@ -16,6 +16,7 @@ struct PreTokenizer {
   void (*split)(std::string_view text, WordSink sink);
   bool whole_words = false;  ///< a word that is a token is not merged ("ignore_merges")
   bool adds_bos = false;     ///< when the file doesn't say
+  bool normalizes = false;   ///< to form C: the tokenizer.json's normalizer is NFC
 };
 
 /// The pre-tokenizer that files name so in tokenizer.ggml.pre, or nullptr. Names and what they

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "ingot/error.hpp"
+#include "src/tokenizer/cancelled.hpp"
 #include "src/tokenizer/word_cache.hpp"
 
 namespace ingot::internal::tokenizer {
@@ -15,7 +16,7 @@ constexpr std::string_view kScoresKey = "tokenizer.ggml.scores";
 }  // namespace
 
 SentencePiece::SentencePiece(const Vocabulary& vocabulary, std::optional<TokenId> unknown)
-    : vocabulary_(vocabulary), unknown_(unknown) {
+    : vocabulary_(vocabulary), unknown_(unknown), long_hash_(hash_seed()) {
   read_scores();
   read_pieces();
 }
@@ -57,7 +58,11 @@ void SentencePiece::read_pieces() {
       continue;
     }
     if (!vocabulary_.is_mergeable(id) || piece.empty()) continue;
-    pieces_.add(piece, id, [this](TokenId other) { return vocabulary_.piece(other); });
+    if (piece.size() <= kShortPiece) {
+      pieces_.add(piece, id, [this](TokenId other) { return vocabulary_.piece(other); });
+    } else {
+      long_pieces_.emplace(long_hash_.of(piece), id);  // of equal pieces the first one stays
+    }
     longest_ = std::max(longest_, piece.size());
     Char left = decode_char(piece, 0);
     for (std::size_t at = left.size; at < piece.size();) {
@@ -69,11 +74,14 @@ void SentencePiece::read_pieces() {
   }
 }
 
-void SentencePiece::encode(std::string_view text, std::vector<TokenId>& ids) const {
+void SentencePiece::encode(std::string_view text, const Cancel& cancel,
+                           std::vector<TokenId>& ids) const {
   std::vector<Symbol> symbols;
   WordCache cache(text.size());
   const auto finish = [&](std::string_view part) {
-    cache.append(part, ids, [&](std::string_view fresh) { encode_part(fresh, ids, symbols); });
+    throw_if_cancelled(cancel);
+    cache.append(part, ids,
+                 [&](std::string_view fresh) { encode_part(fresh, cancel, ids, symbols); });
   };
   std::size_t done = 0;
   char32_t left = 0;
@@ -89,9 +97,13 @@ void SentencePiece::encode(std::string_view text, std::vector<TokenId>& ids) con
   if (done < text.size()) finish(text.substr(done));
 }
 
-void SentencePiece::encode_part(std::string_view part, std::vector<TokenId>& ids,
-                                std::vector<Symbol>& symbols) const {
+void SentencePiece::encode_part(std::string_view part, const Cancel& cancel,
+                                std::vector<TokenId>& ids, std::vector<Symbol>& symbols) const {
   check_word_size(part.size());
+  SubstringHash hashes;
+  if (longest_ > kShortPiece && part.size() > kShortPiece) {
+    hashes = SubstringHash(long_hash_, part, longest_);
+  }
   symbols.clear();
   for (std::size_t at = 0; at < part.size();) {
     const std::size_t size = decode_char(part, at).size;
@@ -99,10 +111,11 @@ void SentencePiece::encode_part(std::string_view part, std::vector<TokenId>& ids
                        find(part.substr(at, size))});
     at += size;
   }
-  merge(symbols, [&](const Symbol& left, const Symbol& right) -> Join {
+  merge(symbols, cancel, [&](const Symbol& left, const Symbol& right) -> Join {
     const std::size_t size = right.end - left.begin;
     if (size > longest_) return {};
-    const TokenId id = find(part.substr(left.begin, size));
+    const TokenId id = size <= kShortPiece ? find(part.substr(left.begin, size))
+                                           : find_long(hashes.of(left.begin, size), size);
     if (id < 0) return {};
     return {ranks_[static_cast<std::size_t>(id)], id};
   });

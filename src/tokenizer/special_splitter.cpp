@@ -2,46 +2,46 @@
 
 #include <algorithm>
 
+#include "src/tokenizer/cancelled.hpp"
+
 namespace ingot::internal::tokenizer {
 
 SpecialSplitter::SpecialSplitter(const Vocabulary& vocabulary, std::vector<TokenId> takes_spaces) {
   std::sort(takes_spaces.begin(), takes_spaces.end());
+  std::vector<std::string_view> texts;
+  std::vector<std::string_view> user_defined_texts;
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
     const TokenKind kind = vocabulary.kind(id);
     const std::string_view text = vocabulary.raw(id);
     const bool special =
         kind == TokenKind::control || kind == TokenKind::unknown || kind == TokenKind::user_defined;
     if (!special || text.empty()) continue;
-    const bool user_defined = kind == TokenKind::user_defined;
-    entries_.push_back(
-        {text, id, user_defined, std::binary_search(takes_spaces.begin(), takes_spaces.end(), id)});
-    auto& begins = begins_[static_cast<unsigned char>(text.front())];
-    begins = static_cast<std::uint8_t>(begins | kAny | (user_defined ? kUserDefined : 0));
+    const bool takes = std::binary_search(takes_spaces.begin(), takes_spaces.end(), id);
+    const Entry entry{id, takes, text.size()};
+    all_.entries.push_back(entry);
+    texts.push_back(text);
+    if (kind != TokenKind::user_defined) continue;
+    user_defined_.entries.push_back(entry);
+    user_defined_texts.push_back(text);
   }
-  // string_view compares bytes as unsigned, as longest() does.
-  std::stable_sort(entries_.begin(), entries_.end(),
-                   [](const Entry& a, const Entry& b) { return a.text < b.text; });
+  constexpr auto kBackward = PatternAutomaton::Direction::backward;
+  all_.automaton = PatternAutomaton(texts, kBackward);
+  one_set_ = user_defined_texts.size() == texts.size();
+  if (!one_set_) user_defined_.automaton = PatternAutomaton(user_defined_texts, kBackward);
 }
 
-const SpecialSplitter::Entry* SpecialSplitter::longest(std::string_view text,
-                                                       bool parse_special) const {
-  // [low, high) are the entries that agree with the first `depth` bytes; those that end there come
-  // first among them.
-  const Entry* best = nullptr;
-  auto low = entries_.begin();
-  auto high = entries_.end();
-  for (std::size_t depth = 0;; ++depth) {
-    for (; low != high && low->text.size() == depth; ++low) {
-      if (parse_special || low->user_defined) best = &*low;
-    }
-    if (low == high || depth == text.size()) return best;
-    const auto byte_at = [depth](const Entry& entry) {
-      return static_cast<unsigned char>(entry.text[depth]);
-    };
-    const auto byte = static_cast<unsigned char>(text[depth]);
-    low = std::lower_bound(low, high, byte, [&](const Entry& e, int b) { return byte_at(e) < b; });
-    high = std::upper_bound(low, high, byte, [&](int b, const Entry& e) { return b < byte_at(e); });
+std::vector<SpecialSplitter::Hit> SpecialSplitter::find(const Set& set, std::string_view text,
+                                                        const Cancel& cancel) {
+  std::vector<Hit> hits;
+  if (set.automaton.empty()) return hits;
+  PatternAutomaton::State state = PatternAutomaton::kStart;
+  for (std::size_t at = text.size(); at-- > 0;) {
+    if (at % kBytesBetweenChecks == 0) throw_if_cancelled(cancel);
+    state = set.automaton.next(state, text[at]);
+    const std::uint32_t entry = set.automaton.longest(state);
+    if (entry != PatternAutomaton::kNone) hits.push_back({at, entry});
   }
+  return hits;
 }
 
 }  // namespace ingot::internal::tokenizer

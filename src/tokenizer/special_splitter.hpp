@@ -1,14 +1,14 @@
 // Finds the tokens that text names literally: leftmost first, of those the longest.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string_view>
 #include <vector>
 
+#include "ingot/cancel.hpp"
 #include "ingot/tokenizer.hpp"
+#include "src/tokenizer/pattern_automaton.hpp"
 #include "src/tokenizer/unicode.hpp"
 #include "src/tokenizer/vocabulary.hpp"
 
@@ -21,49 +21,50 @@ class SpecialSplitter {
   SpecialSplitter(const Vocabulary& vocabulary, std::vector<TokenId> takes_spaces);
 
   /// Calls on_text(part) and on_token(id) in the order of the text; parts are not empty. Without
-  /// `parse_special` only user-defined tokens are found. Each position costs as many steps as the
-  /// longest token that begins there goes on to agree.
+  /// `parse_special` only user-defined tokens are found. Linear in the text, whatever the tokens
+  /// are. Error cancelled.
   template <class OnText, class OnToken>
-  void split(std::string_view text, bool parse_special, const OnText& on_text,
+  void split(std::string_view text, bool parse_special, const Cancel& cancel, const OnText& on_text,
              const OnToken& on_token) const {
-    const std::uint8_t wanted = parse_special ? kAny : kUserDefined;
+    const Set& set = parse_special || one_set_ ? all_ : user_defined_;
     std::size_t done = 0;
-    std::size_t at = 0;
-    while (at < text.size()) {
-      if ((begins_[static_cast<unsigned char>(text[at])] & wanted) == 0) {
-        ++at;
-        continue;
-      }
-      const Entry* found = longest(text.substr(at), parse_special);
-      if (found == nullptr) {
-        ++at;
-        continue;
-      }
-      if (done < at) on_text(text.substr(done, at - done));
-      on_token(found->id);
-      at += found->text.size();
-      if (found->takes_spaces) at = CharClasses::get().run(text, at, kSpace);
-      done = at;
+    const std::vector<Hit> hits = find(set, text, cancel);
+    for (auto hit = hits.rbegin(); hit != hits.rend(); ++hit) {
+      if (hit->at < done) continue;  // inside the token before it
+      const Entry& entry = set.entries[hit->entry];
+      if (done < hit->at) on_text(text.substr(done, hit->at - done));
+      on_token(entry.id);
+      done = hit->at + entry.bytes;
+      if (entry.takes_spaces) done = CharClasses::get().run(text, done, kSpace);
     }
     if (done < text.size()) on_text(text.substr(done));
   }
 
  private:
-  static constexpr std::uint8_t kAny = 1;
-  static constexpr std::uint8_t kUserDefined = 2;
-
   struct Entry {
-    std::string_view text;
     TokenId id;
-    bool user_defined;
     bool takes_spaces;
+    std::size_t bytes;
+  };
+  struct Set {
+    std::vector<Entry> entries;
+    PatternAutomaton automaton;  // of their texts, read backwards
+  };
+  /// The longest token that begins at a position.
+  struct Hit {
+    std::size_t at;
+    std::uint32_t entry;
   };
 
-  /// The longest token that `text` begins with, or nullptr.
-  const Entry* longest(std::string_view text, bool parse_special) const;
+  /// At every position where one begins, last position first. The text is read backwards: so the
+  /// last byte read is the first of a token, and one pass tells the longest for every position.
+  /// (Reading forwards, what follows a match would have to be read again, up to the longest token's
+  /// length each time.)
+  static std::vector<Hit> find(const Set& set, std::string_view text, const Cancel& cancel);
 
-  std::vector<Entry> entries_;              // ordered by text
-  std::array<std::uint8_t, 256> begins_{};  // which kinds have a token that begins with a byte
+  Set all_;
+  Set user_defined_;
+  bool one_set_ = false;  // all are user-defined
 };
 
 }  // namespace ingot::internal::tokenizer

@@ -1,6 +1,6 @@
 #include <utility>
 
-#include "ingot/error.hpp"
+#include "ingot/border.hpp"
 #include "ingot/tokenizer.hpp"
 #include "src/tokenizer/unicode.hpp"
 
@@ -10,11 +10,13 @@ using namespace internal;
 
 StreamingDetokenizer::StreamingDetokenizer(std::shared_ptr<const Tokenizer> tokenizer,
                                            DecodeOptions options, InvalidBytes invalid)
-    : tokenizer_(std::move(tokenizer)), options_(options), invalid_(invalid) {
-  if (!tokenizer_) fail(ErrorCode::invalid_argument, "StreamingDetokenizer needs a tokenizer");
-}
+    : tokenizer_(detail::required(std::move(tokenizer), "StreamingDetokenizer", "a tokenizer")),
+      options_(options),
+      invalid_(invalid) {}
 
-std::string StreamingDetokenizer::push(TokenId token) {
+std::string StreamingDetokenizer::push(TokenId token) try {
+  detail::required(tokenizer_.get(), "StreamingDetokenizer::push",
+                   "an object that was not moved from");
   std::string_view piece = tokenizer_->piece(token);
   if (tokenizer_->is_control(token)) {
     if (options_.skip_special) return {};
@@ -34,9 +36,11 @@ std::string StreamingDetokenizer::push(TokenId token) {
   }
   waiting_.erase(0, known.size());
   return text;
+} catch (...) {
+  detail::rethrow_at_border("StreamingDetokenizer::push");
 }
 
-std::string StreamingDetokenizer::finish() {
+std::string StreamingDetokenizer::finish() try {
   std::string text;
   if (invalid_ == InvalidBytes::replace) {
     tokenizer::append_valid_utf8(waiting_, text);
@@ -46,6 +50,8 @@ std::string StreamingDetokenizer::finish() {
   waiting_.clear();
   at_start_ = true;
   return text;
+} catch (...) {
+  detail::rethrow_at_border("StreamingDetokenizer::finish");
 }
 
 }  // namespace ingot

@@ -6,8 +6,10 @@
 #include <utility>
 #include <variant>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "src/tokenizer/byte_bpe.hpp"
+#include "src/tokenizer/normalize.hpp"
 #include "src/tokenizer/pre_tokenizer.hpp"
 #include "src/tokenizer/sentencepiece.hpp"
 #include "src/tokenizer/special_splitter.hpp"
@@ -81,6 +83,7 @@ struct Tokenizer::Parts {
   tokenizer::Vocabulary vocabulary;
   tokenizer::SpecialTokens special;
   bool adds_space_prefix = false;
+  bool normalizes = false;
   std::optional<tokenizer::SpecialSplitter> splitter;
   std::variant<std::monostate, tokenizer::ByteBpe, tokenizer::SentencePiece> encoder;
 
@@ -98,22 +101,36 @@ struct Tokenizer::Parts {
       splitter.emplace(vocabulary, tokens_that_take_spaces(vocabulary));
       encoder.emplace<SentencePiece>(vocabulary, special.unknown);
     } else {
+      normalizes = words->normalizes;
       splitter.emplace(vocabulary, std::vector<TokenId>());
       encoder.emplace<ByteBpe>(vocabulary, *words, special.unknown);
     }
   }
 
-  void encode_text(std::string_view text, bool after_special, std::vector<TokenId>& ids) const {
+  void encode_text(std::string_view text, bool after_special, const EncodeOptions& options,
+                   std::vector<TokenId>& ids) const {
+    std::string changed;
     if (const auto* bpe = std::get_if<tokenizer::ByteBpe>(&encoder)) {
-      bpe->encode(text, ids);
+      if (options.normalize && normalizes) {
+        text = tokenizer::compose(text, options.cancel, changed);
+      }
+      bpe->encode(text, options.cancel, ids);
       return;
     }
-    const auto& sentencepiece = std::get<tokenizer::SentencePiece>(encoder);
-    if (adds_space_prefix && after_special) {
-      sentencepiece.encode(std::string(1, ' ').append(text), ids);
-    } else {
-      sentencepiece.encode(text, ids);
+    const bool has_marks =
+        options.normalize && text.find(tokenizer::kSentencePieceSpace) != std::string_view::npos;
+    const bool prefixed = adds_space_prefix && after_special;
+    if (has_marks || prefixed) {
+      changed.reserve(text.size() + 1);
+      if (prefixed) changed += ' ';
+      if (has_marks) {
+        tokenizer::append_with_spaces(text, changed);
+      } else {
+        changed.append(text);
+      }
+      text = changed;
     }
+    std::get<tokenizer::SentencePiece>(encoder).encode(text, options.cancel, ids);
   }
 
   void check(TokenId id) const {
@@ -126,24 +143,22 @@ struct Tokenizer::Parts {
 Tokenizer::Tokenizer(std::unique_ptr<const Parts> parts) : parts_(std::move(parts)) {}
 Tokenizer::~Tokenizer() = default;
 
-std::shared_ptr<const Tokenizer> Tokenizer::from_gguf(std::shared_ptr<const GgufFile> file) {
-  if (!file) fail(ErrorCode::invalid_argument, "Tokenizer::from_gguf needs a file, not a nullptr");
-  try {
-    return std::shared_ptr<const Tokenizer>(new Tokenizer(std::make_unique<const Parts>(file)));
-  } catch (const std::bad_alloc&) {
-    fail(ErrorCode::out_of_memory, "'", file->path(), "': not enough memory for its vocabulary");
-  }
+std::shared_ptr<const Tokenizer> Tokenizer::from_gguf(std::shared_ptr<const GgufFile> file) try {
+  return std::shared_ptr<const Tokenizer>(new Tokenizer(std::make_unique<const Parts>(
+      detail::required(std::move(file), "Tokenizer::from_gguf", "a file"))));
+} catch (...) {
+  detail::rethrow_at_border("Tokenizer::from_gguf");
 }
 
-std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const try {
   const tokenizer::SpecialTokens& special = parts_->special;
   std::vector<TokenId> ids;
   if (options.add_special && special.adds_bos) ids.push_back(*special.bos);
   bool after_special = true;
   parts_->splitter->split(
-      text, options.parse_special,
+      text, options.parse_special, options.cancel,
       [&](std::string_view part) {
-        parts_->encode_text(part, after_special, ids);
+        parts_->encode_text(part, after_special, options, ids);
         after_special = false;
       },
       [&](TokenId id) {
@@ -152,9 +167,11 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
       });
   if (options.add_special && special.adds_eos) ids.push_back(*special.eos);
   return ids;
+} catch (...) {
+  detail::rethrow_at_border("Tokenizer::encode");
 }
 
-std::string Tokenizer::decode(std::span<const TokenId> tokens, DecodeOptions options) const {
+std::string Tokenizer::decode(std::span<const TokenId> tokens, DecodeOptions options) const try {
   std::string text;
   bool at_start = parts_->adds_space_prefix && options.strip_added_space;
   for (const TokenId id : tokens) {
@@ -168,6 +185,8 @@ std::string Tokenizer::decode(std::span<const TokenId> tokens, DecodeOptions opt
     text.append(piece);
   }
   return text;
+} catch (...) {
+  detail::rethrow_at_border("Tokenizer::decode");
 }
 
 std::int32_t Tokenizer::vocabulary_size() const {
@@ -233,8 +252,14 @@ bool Tokenizer::adds_bos() const {
 bool Tokenizer::adds_eos() const {
   return parts_->special.adds_eos;
 }
+bool Tokenizer::doubles_bos(std::span<const TokenId> ids) const {
+  return adds_bos() && ids.size() > 1 && ids[0] == *bos() && ids[1] == *bos();
+}
 bool Tokenizer::adds_space_prefix() const {
   return parts_->adds_space_prefix;
+}
+bool Tokenizer::normalizes() const {
+  return parts_->normalizes;
 }
 std::string_view Tokenizer::model() const {
   return parts_->model;

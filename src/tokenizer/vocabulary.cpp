@@ -6,13 +6,13 @@
 
 #include "ingot/error.hpp"
 #include "src/tokenizer/byte_level.hpp"
+#include "src/tokenizer/normalize.hpp"
 
 namespace ingot::internal::tokenizer {
 namespace {
 
 constexpr std::string_view kTokensKey = "tokenizer.ggml.tokens";
 constexpr std::string_view kTypesKey = "tokenizer.ggml.token_type";
-constexpr std::string_view kSentencePieceSpace = "\xE2\x96\x81";  // ▁, U+2581
 
 TokenKind kind_of(std::int32_t type) {
   return type >= 0 && type <= static_cast<std::int32_t>(TokenKind::byte)
@@ -25,16 +25,6 @@ int hex_digit(char c) {
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   return -1;
-}
-
-void append_with_spaces(std::string_view raw, std::string& out) {
-  for (std::size_t at = 0;;) {
-    const std::size_t mark = raw.find(kSentencePieceSpace, at);
-    out.append(raw.substr(at, mark - at));
-    if (mark == std::string_view::npos) return;
-    out += ' ';
-    at = mark + kSentencePieceSpace.size();
-  }
 }
 
 }  // namespace

@@ -43,14 +43,17 @@ class Vocabulary:
         self.pre = read("pre")
 
 
-def byte_level(vocabulary, kinds):
+def byte_level(vocabulary, kinds, normalizer=None):
     """The ids of a text by Hugging Face's tokenizers, which finds tokens of those kinds in it; None
     when it would drop bytes."""
     tokenizer = Tokenizer(models.BPE(
         vocab={t: i for i, t in enumerate(vocabulary.tokens)},
         merges=[tuple(m.split(" ")) for m in vocabulary.merges],
         ignore_merges=vocabulary.pre == "llama-bpe"))
-    name = {"refact": "starcoder", "olmo": "gpt-2"}.get(vocabulary.pre, vocabulary.pre)
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    name = {"refact": "starcoder", "olmo": "gpt-2", "mpt": "gpt-2",
+            "command-r": "starcoder", "deepseek-r1-qwen": "qwen2"}.get(vocabulary.pre, vocabulary.pre)
     tokenizer.pre_tokenizer = Sequence(words.PRE_TOKENIZERS[name])
     tokenizer.add_tokens([AddedToken(t, normalized=False)
                           for t, k in zip(vocabulary.tokens, vocabulary.kinds)
@@ -100,8 +103,7 @@ def sentence_piece(vocabulary):
     processor = sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
 
     def encode(text):
-        # It takes U+2581 for a space and ends at a NUL.
-        if "\u2581" in text or "\0" in text:
+        if "\0" in text:  # it ends at a NUL
             return None
         return processor.encode(text) if text else []
 

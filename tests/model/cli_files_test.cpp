@@ -114,6 +114,31 @@ TEST(CliLogits, TheCacheTypesAreThoseAskedFor) {
   }
 }
 
+// On weights of integers, whose products round activations unless told otherwise.
+TEST(CliLogits, PrecisionAndDeterminismAreAsAskedFor) {
+  const ScratchFolder folder;
+  const std::string model =
+      (std::filesystem::path(INGOT_SOURCE_DIR) / "models/nano/ingot-nano-code-q8_0.gguf").string();
+  const auto logits = [&](const Arguments& more) {
+    const std::string out = (folder / "out.f32").string();
+    Arguments arguments = {"logits", model, "--tokens", arch("tokens.i32"), "--out", out};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = run_ingot(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return read_array<float>(out);
+  };
+  const auto truth = logits({"--device", "reference"});
+  const auto error = [&](const Arguments& more) {
+    return test::relative_error(logits(more), truth, truth.size() / 48).worst_row;
+  };
+  EXPECT_LE(error({"--precision", "f32"}), 1e-5);
+  EXPECT_GT(error({"--precision", "fast"}), 1e-5) << "this model shows nothing";
+  EXPECT_EQ(logits({"--deterministic"}), logits({"--deterministic", "--chunk", "1"}));
+  EXPECT_NE(logits({}), logits({"--chunk", "1"})) << "this model shows nothing";
+  expect_failure({"logits", model, "--tokens", "a", "--out", "b", "--precision", "f16"}, 2,
+                 "--precision");
+}
+
 TEST(CliLogits, PairsAreOneBatchOfIndependentSequences) {
   const ScratchFolder folder;
   const std::vector<TokenId> tokens = test::golden_tokens();

@@ -5,6 +5,7 @@
 #include "ingot/generate.hpp"
 #include "tests/support/binary_file.hpp"
 #include "tests/support/run_program.hpp"
+#include "tests/support/run_shared.hpp"
 #include "tests/support/scratch_folder.hpp"
 
 namespace ingot {
@@ -90,6 +91,19 @@ TEST(CliRun, ASeedRepeatsAText) {
   Arguments other = arguments;
   other.back() = "6";
   EXPECT_NE(run_ingot(other).out, first.out);
+
+  // -1 draws one and names it, so that the text can be had again.
+  other.back() = "-1";
+  const auto seed_of = [](const ProgramResult& result) {
+    const std::size_t at = result.err.find(", seed ");
+    EXPECT_NE(at, std::string::npos) << result.err;
+    return result.err.substr(at + 7, result.err.find(')', at) - at - 7);
+  };
+  const ProgramResult random = run_ingot(other);
+  EXPECT_EQ(random.exit_code, 0) << random.err;
+  EXPECT_NE(seed_of(random), seed_of(run_ingot(other)));
+  other.back() = seed_of(random);
+  EXPECT_EQ(run_ingot(other).out, random.out);
 }
 
 TEST(CliRun, TheCacheTypesAndDeviceAreThoseAskedFor) {
@@ -131,6 +145,61 @@ TEST(CliRun, FillsInTheMiddle) {
   const ProgramResult fits = run(trimmed);
   EXPECT_EQ(fits.exit_code, 0) << fits.err;
   EXPECT_NE(fits.err.find("trimmed"), std::string::npos) << fits.err;
+}
+
+// Whatever -n is: a prompt that fits is not refused and not trimmed.
+TEST(CliRun, TrimmingNeedsNoRoomForWhatFits) {
+  const test::ScratchFolder folder;
+  const std::string prefix = write(folder, "prefix", "def add(a, b):\n    return ").string();
+  const std::string suffix = write(folder, "suffix", "\n\n\nprint(add(1, 2))\n").string();
+  const auto fill = [&](const std::string& context, const std::string& count) {
+    return run({"--fim-prefix", prefix, "--fim-suffix", suffix, "--fim-trim", "--ctx", context,
+                "-n", count});
+  };
+  const std::string beginning = fill("64", "4").out;
+  ASSERT_FALSE(beginning.empty());
+  for (const char* count : {"60", "62", "63", "64", "65", "1000", "-1"}) {
+    const ProgramResult result = fill("64", count);
+    EXPECT_EQ(result.exit_code, 0) << count << ": " << result.err;
+    EXPECT_EQ(result.err.find("trimmed"), std::string::npos) << count << ": " << result.err;
+    EXPECT_EQ(result.out.substr(0, beginning.size()), beginning) << count;
+  }
+  // One that does not fit leaves half of the context at least to the prompt, and something to
+  // generate: 16 tokens, 8 of them free.
+  for (const char* count : {"14", "16", "1000", "-1"}) {
+    const ProgramResult result = fill("16", count);
+    EXPECT_EQ(result.exit_code, 0) << count << ": " << result.err;
+    EXPECT_NE(result.err.find("trimmed"), std::string::npos) << count << ": " << result.err;
+    EXPECT_NE(result.err.find("prompt    8 tokens"), std::string::npos) << result.err;
+  }
+}
+
+TEST(CliRun, TheTimingsBeginTheirOwnLine) {
+  const std::string text = expected(kPrompt, 6).text;
+  ASSERT_NE(text.back(), '\n');
+  const Arguments arguments = {"run", bundled_model(), "--temp", "0", "-p", kPrompt, "-n", "6"};
+  const test::ScratchFolder folder;
+  const std::string in_file = test::run_into_one_file(arguments, (folder / "both.txt").string());
+  EXPECT_NE(in_file.find(text + "\nprompt "), std::string::npos) << in_file;
+
+  const std::string on_terminal = test::run_on_terminal(arguments);
+  std::string shown;
+  for (const char c : text) shown += c == '\n' ? std::string("\r\n") : std::string(1, c);
+  EXPECT_NE(on_terminal.find(shown + "\r\nprompt "), std::string::npos) << on_terminal;
+
+  // Apart, neither gets a line end that is not its own; and a text that ends its line gets no
+  // other.
+  const ProgramResult apart = run_ingot(arguments);
+  EXPECT_EQ(apart.out, text);
+  EXPECT_NE(apart.err.find("\nprompt "), std::string::npos);
+  EXPECT_EQ(apart.err.find("\n\n"), std::string::npos) << apart.err;
+  std::int64_t count = 1;
+  while (count < 64 && expected(kPrompt, count).text.back() != '\n') ++count;
+  ASSERT_LT(count, 64);
+  Arguments whole_line = arguments;
+  whole_line.back() = std::to_string(count);
+  const std::string ended = test::run_into_one_file(whole_line, (folder / "line.txt").string());
+  EXPECT_NE(ended.find(expected(kPrompt, count).text + "prompt "), std::string::npos) << ended;
 }
 
 TEST(CliRun, CtrlCEndsWithTimingsAndExitCode130) {

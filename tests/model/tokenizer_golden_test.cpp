@@ -7,12 +7,15 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "ingot/gguf_writer.hpp"
 #include "ingot/tokenizer.hpp"
 #include "tests/support/binary_file.hpp"
 #include "tests/support/fixtures.hpp"
@@ -47,6 +50,14 @@ std::vector<std::string> split(std::string_view text, std::string_view separator
 std::vector<TokenId> read_ids(const std::string& line) {
   std::istringstream fields(line);
   return {std::istream_iterator<TokenId>(fields), {}};
+}
+
+std::string from_hex(const std::string& digits) {
+  std::string text;
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
+    text += static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16));
+  }
+  return text;
 }
 
 class TokenizerCases : public testing::TestWithParam<const char*> {};
@@ -97,10 +108,7 @@ TEST(TokenizerGolden, IdsOfFurtherTextsMatch) {
       tokenizer = Tokenizer::from_gguf(GgufFile::open(fixture(name)));
     } else if (kind == "text" || kind == "parsed") {
       parse_special = kind == "parsed";
-      text.clear();
-      for (std::size_t i = 0; i + 1 < rest.size(); i += 2) {
-        text += static_cast<char>(std::stoi(rest.substr(i, 2), nullptr, 16));
-      }
+      text = from_hex(rest);
     } else {
       ASSERT_EQ(kind, "ids");
       const auto ids =
@@ -115,6 +123,76 @@ TEST(TokenizerGolden, IdsOfFurtherTextsMatch) {
     }
   }
   EXPECT_GT(texts, 500u);
+}
+
+/// A vocabulary under another pre-tokenizer's name.
+std::shared_ptr<const Tokenizer> with_pre_tokenizer(const std::string& name,
+                                                    const std::string& pre_tokenizer) {
+  const auto file = GgufFile::open(fixture(name));
+  GgufWriter writer;
+  for (const auto& [key, value] : file->metadata()) writer.set(key, value);
+  writer.set("tokenizer.ggml.pre", pre_tokenizer);
+  return Tokenizer::from_gguf(GgufFile::from_bytes(writer.to_bytes(), name));
+}
+
+// Texts that the published tokenizers change first: form C, and U+2581 in SentencePiece.
+TEST(TokenizerGolden, IdsOfTextsThatAreNormalizedMatch) {
+  if (!std::filesystem::exists(fixture("gpt-2"))) {
+    GTEST_SKIP() << "no " << fixture("gpt-2") << "; set INGOT_FIXTURES to the golden data's folder";
+  }
+  struct Case {
+    std::string text;
+    bool parse_special = false;
+    std::vector<TokenId> ids = {};
+    std::vector<TokenId> plain = {};  // of the bytes as they are; byte-level only
+  };
+  std::ifstream file(test::test_data("tokenizer/normalized.txt"));
+  ASSERT_TRUE(file.good()) << "cannot read the golden ids";
+  std::map<std::pair<std::string, std::string>, std::vector<Case>> vocabularies;
+  std::vector<Case>* cases = nullptr;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream fields(line);
+    std::string kind;
+    std::string first;
+    fields >> kind;
+    const std::string rest = line.size() > kind.size() ? line.substr(kind.size() + 1) : "";
+    if (kind == "vocabulary") {
+      std::string pre_tokenizer;
+      fields >> first >> pre_tokenizer;
+      cases = &vocabularies[{first, pre_tokenizer}];
+    } else if (kind == "text" || kind == "parsed") {
+      cases->push_back({.text = from_hex(rest), .parse_special = kind == "parsed"});
+    } else if (kind == "ids") {
+      cases->back().ids = cases->back().plain = read_ids(rest);
+    } else {
+      ASSERT_EQ(kind, "plain");
+      cases->back().plain = read_ids(rest);
+    }
+  }
+  std::size_t changed = 0;
+  for (const auto& [names, texts] : vocabularies) {
+    const auto tokenizer = with_pre_tokenizer(names.first, names.second);
+    const bool byte_level = tokenizer->model() == "gpt2";
+    EXPECT_EQ(tokenizer->normalizes(), byte_level) << names.second;
+    for (const Case& one : texts) {
+      const std::string shown = names.second + ": " + testing::PrintToString(one.text);
+      EncodeOptions options{.add_special = false, .parse_special = one.parse_special};
+      const auto ids = tokenizer->encode(one.text, options);
+      EXPECT_EQ(ids, one.ids) << shown;
+      if (!one.parse_special) {
+        EXPECT_EQ(tokenizer->encode(tokenizer->decode(ids), options), ids) << shown;
+      }
+      options.normalize = false;
+      const auto kept = tokenizer->encode(one.text, options);
+      EXPECT_EQ(tokenizer->decode(kept), one.text) << shown;
+      if (byte_level) {
+        EXPECT_EQ(kept, one.plain) << shown;
+      }
+      changed += kept != ids ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(vocabularies.size(), 8u);
+  EXPECT_GT(changed, 300u);
 }
 
 }  // namespace

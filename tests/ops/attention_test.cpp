@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "src/device/registry.hpp"
 #include "src/state/row_rotation.hpp"
 #include "tests/ops/tile_rounding.hpp"
 #include "tests/support/cache_types.hpp"
@@ -80,7 +81,7 @@ double attention_bound(const OpCase& c, const ops::Attention& op, ValueId key, V
   if (op.soft_cap > 0) score += op.soft_cap * std::pow(2.0, -21) + 4 * kUnit * largest_score;
   if (is_rotated(c.types.key)) score += kRotation * largest_score;
   const double rotation = is_rotated(c.types.value) ? kRotation : 0;
-  const TileRounding on_tiles = tile_rounding(c.types.key, c.types.value);
+  const TileRounding on_tiles = tile_rounding(c.types.key, c.types.value, c.precision);
   score += on_tiles.scores * largest_score;
   const double weight = on_tiles.weights + score + 2 * kUnit * largest_score + std::pow(2.0, -21);
   const double tiles = static_cast<double>(positions) / 64 + 2;
@@ -88,23 +89,40 @@ double attention_bound(const OpCase& c, const ops::Attention& op, ValueId key, V
   return (2 * (weight + sums + rotation) + on_tiles.values) * v;
 }
 
-void expect_attention(OpCase& c, const Heads& heads, const Options& options,
-                      std::int64_t positions) {
-  const StateId state = c.state(heads.kv_count, heads.key_size, heads.value_size);
-  const ValueId key = c.input(heads.kv_count * heads.key_size, options.spread);
-  const ValueId value = c.input(heads.kv_count * heads.value_size);
-  c.before(ops::StateStore{key, value, state});
+struct AttentionCase {
   ops::Attention op;
+  ValueId key;
+  ValueId value;
+};
+
+AttentionCase add_attention(OpCase& c, const Heads& heads, const Options& options) {
+  AttentionCase out;
+  ops::Attention& op = out.op;
+  op.state = c.state(heads.kv_count, heads.key_size, heads.value_size);
+  out.key = c.input(heads.kv_count * heads.key_size, options.spread);
+  out.value = c.input(heads.kv_count * heads.value_size);
+  c.before(ops::StateStore{out.key, out.value, op.state});
   op.query = c.input(heads.count * heads.key_size, options.spread);
   op.out = c.output(heads.count * heads.value_size);
-  op.state = state;
   op.head_count = heads.count;
   op.scale = 1.0 / std::sqrt(static_cast<double>(heads.key_size));
   op.window = options.window;
   op.soft_cap = options.soft_cap;
   if (options.sinks) op.sinks = c.vector(heads.count, 1.0);
+  return out;
+}
+
+void expect_attention(OpCase& c, const Heads& heads, const Options& options,
+                      std::int64_t positions) {
+  const auto [op, key, value] = add_attention(c, heads, options);
   const double bound = attention_bound(c, op, key, value, heads, positions);
   c.expect_within(op, op.out, [bound](const Element&) { return bound; });
+}
+
+// What the CPU computes.
+std::vector<float> attend(OpCase& c, const Heads& heads, const Options& options) {
+  const ops::Attention op = add_attention(c, heads, options).op;
+  return c.run(find_device("cpu"), op, op.out).data;
 }
 
 std::string describe(const Heads& h) {
@@ -124,6 +142,49 @@ TEST(AttentionTest, MatchesTheReferenceForEveryHeadLayout) {
       SCOPED_TRACE(describe(heads) + ", rows " + std::to_string(rows));
       OpCase c({{0, rows}});
       expect_attention(c, heads, {}, rows);
+    }
+  }
+}
+
+TEST(AttentionTest, KeepsF32WhereAskedTo) {
+  for (const Heads& heads : kHeads) {
+    for (const DType type : {DType::F16, DType::Q8_0, DType::Q4_0}) {
+      for (const std::int64_t rows : {1, 70}) {
+        SCOPED_TRACE(describe(heads) + ", rows " + std::to_string(rows) + ", " +
+                     std::string(to_string(type)));
+        OpCase c({{40, rows}});
+        c.types = {type, type};
+        c.precision = Precision::f32;
+        expect_attention(c, heads, {.soft_cap = 20.0, .sinks = true}, 40 + rows);
+      }
+    }
+  }
+}
+
+// The last of so many positions, computed with others before it: the same bits, and those that the
+// bound allows.
+TEST(AttentionTest, DeterministicRowsDoNotShowWhatIsComputedWithThem) {
+  constexpr std::int64_t kPositions = 1100;  // three splits
+  for (const Heads& heads : kHeads) {
+    for (const DType type : {DType::F32, DType::F16, DType::Q8_0, DType::Q4_0}) {
+      for (const std::int64_t window : {0, 300}) {
+        const Options options{
+            .window = window, .soft_cap = window > 0 ? 30.0 : 0.0, .sinks = window == 0};
+        std::vector<float> alone;
+        for (const std::int64_t rows : {1, 2, 8, 9, 70, 1100}) {
+          SCOPED_TRACE(describe(heads) + ", rows " + std::to_string(rows) + ", " +
+                       std::string(to_string(type)) + ", window " + std::to_string(window));
+          OpCase c({{kPositions - rows, rows}});
+          c.types = {type, type};
+          c.deterministic = true;
+          const auto all = attend(c, heads, options);
+          const auto columns = static_cast<std::size_t>(heads.count * heads.value_size);
+          const std::vector<float> last(all.end() - static_cast<std::ptrdiff_t>(columns),
+                                        all.end());
+          if (rows == 1) alone = last;
+          EXPECT_EQ(last, alone);
+        }
+      }
     }
   }
 }

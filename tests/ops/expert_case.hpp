@@ -45,20 +45,18 @@ class ExpertCase : public OpCase {
   Rows assignment_rows() const { return assignments_of(token_rows_); }
   const ops::Routing& routed() const { return route_.out; }
 
-  std::int64_t token_of(std::int64_t row) const {
-    return static_cast<std::int64_t>(tokens_.at(row, 0));
-  }
+  std::int64_t token_of(std::int64_t row) const { return tokens_.index_at(row, 0); }
   std::int64_t expert_of(std::int64_t row) const {
     std::int64_t expert = 0;
-    while (offsets_.at(0, expert + 1) <= static_cast<float>(row)) ++expert;
+    while (offsets_.index_at(0, expert + 1) <= row) ++expert;
     return expert;
   }
   std::int64_t rows_of(std::int64_t expert) const {
-    return static_cast<std::int64_t>(offsets_.at(0, expert + 1) - offsets_.at(0, expert));
+    return offsets_.index_at(0, expert + 1) - offsets_.index_at(0, expert);
   }
   float weight(std::int64_t token, std::int64_t rank) const { return weights_.at(token, rank); }
   std::int64_t place(std::int64_t token, std::int64_t rank) const {
-    return static_cast<std::int64_t>(places_.at(token, rank));
+    return places_.index_at(token, rank);
   }
 
   /// Rows per token; `source()` is them.

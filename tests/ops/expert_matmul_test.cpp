@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "src/device/registry.hpp"
@@ -139,10 +140,12 @@ TEST(ExpertMatMulTest, AnyRoutingStaysInBounds) {
   ops::ExpertMatMul op = c.expert_matmul(64, Order::tokens);
   op.parts.push_back({c.all_experts(c.tensor(DType::Q8_0, 64, 16, 4)), std::nullopt,
                       c.output(16, Rows::assignments)});
-  for (const float garbage : {-1.0F, 1e30F, 19.5F, std::nanf("")}) {
+  for (const std::int32_t garbage : {-1, 20, 40, 1 << 30, std::numeric_limits<std::int32_t>::min(),
+                                     std::numeric_limits<std::int32_t>::max()}) {
     c.tamper = [garbage](const TapEvent& event) {
+      for (std::size_t i = 0; i < event.indices.size(); i += 3) event.indices[i] = garbage;
       if (event.instruction > 2) return;  // inputs and routing
-      for (std::size_t i = 0; i < event.data.size(); i += 3) event.data[i] = garbage;
+      for (std::size_t i = 0; i < event.data.size(); i += 3) event.data[i] = std::nanf("");
     };
     EXPECT_NO_THROW(c.run(find_device("reference"), op, op.parts[0].out));
     for (const Device* device : devices_under_test()) {

@@ -92,31 +92,29 @@ HeadSizes sizes_of(const OpCase& c, const ops::LatentAttention& op,
 // |x|, where `rows` rows are multiplied together: error_of in product_bound.hpp in terms of norms.
 // A row's gives one element, a matrix's the norm of the result.
 double path_rounding(DType type, std::int64_t rows, std::int64_t columns, const WeightSize& w) {
-  const cpu::KernelTable& table = cpu::select_target();
+  const internal::cpu::KernelTable& table = internal::cpu::select_target();
   const auto count = static_cast<double>(columns);
-  switch (cpu::path_of(table, table.format(type), rows)) {
-    case cpu::Path::integers:
-    case cpu::Path::panels: {
-      // No block's largest magnitude exceeds |x|, and sums of magnitudes are at most the root of
-      // their number times the norm.
-      const double step = (0.5 + std::pow(2.0, -7)) / cpu::kLargestActivation * std::sqrt(count);
-      return step * w.norm + (count / 32 + 9) * kUnit * (1 + step) * w.size;
-    }
-    case cpu::Path::tiles:
-      return (std::pow(2.0, -8) + std::pow(2.0, -18)) * w.norm + 640 * kUnit * w.scale +
-             (count + 2) * kUnit * w.size;
-    case cpu::Path::floats: return 0;
+  const internal::cpu::Form* form =
+      internal::cpu::choose_product(table, {}, table.format(type)).of(rows).form;
+  if (form == &internal::cpu::forms::plain) return 0;
+  if (form == &internal::cpu::forms::tiles) {
+    return (std::pow(2.0, -8) + std::pow(2.0, -18)) * w.norm + 640 * kUnit * w.scale +
+           (count + 2) * kUnit * w.size;
   }
-  return 0;
+  // No block's largest magnitude exceeds |x|, and sums of magnitudes are at most the root of their
+  // number times the norm.
+  const double step =
+      (0.5 + std::pow(2.0, -7)) / internal::cpu::kLargestActivation * std::sqrt(count);
+  return step * w.norm + (count / 32 + 9) * kUnit * (1 + step) * w.size;
 }
 
 // A cache type moves a stored element by at most this share of the largest of its block.
 constexpr double kLargestRounding = 1.0 / 8;  // q4_0
 
 bool may_be_expanded(const OpCase& c, DType weight) {
-  const cpu::KernelTable& table = cpu::select_target();
-  return c.types.key != DType::F32 &&
-         cpu::path_of(table, table.format(weight), c.total_rows()) == cpu::Path::tiles;
+  const internal::cpu::KernelTable& table = internal::cpu::select_target();
+  return c.types.key != DType::F32 && internal::cpu::may_expand(table, {}, table.format(weight)) &&
+         c.total_rows() > internal::cpu::kFewRows;
 }
 
 // With |K| the Frobenius norm of a head's key weight, a product K^T q is off by (plain + 4)

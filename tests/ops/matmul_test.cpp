@@ -9,12 +9,16 @@
 #include <string>
 #include <vector>
 
+#include "cpu/ops/kernel.hpp"
+#include "src/device/registry.hpp"
 #include "tests/ops/product_bound.hpp"
 #include "tests/support/all_formats.hpp"
 #include "tests/support/op_case.hpp"
 
 namespace ingot::test {
 namespace {
+
+using internal::cpu::divide_up;
 
 void expect_products(OpCase& c, const ops::MatMul& op) {
   for (const ops::MatMul::Part& part : op.parts) {
@@ -28,7 +32,8 @@ void expect_products(OpCase& c, const ops::MatMul& op) {
         has_outputs ? static_cast<std::int64_t>(c.output_rows.size()) : c.total_rows();
     c.expect_within(op, part.out, [&](const Element& e) {
       return product_bound(type, rows, c.input_row(op.in, e.row),
-                           weights[static_cast<std::size_t>(e.column)], e.expected);
+                           weights[static_cast<std::size_t>(e.column)], e.expected,
+                           {c.precision, c.deterministic});
     });
   }
 }
@@ -100,6 +105,48 @@ TEST_P(MatMulFormatTest, UsesExactlyTheRowsOfAFusedTensorThatItNames) {
       op.parts.push_back({weight, std::nullopt, c.output(range.size())});
     }
     expect_products(c, op);
+  }
+}
+
+TEST_P(MatMulFormatTest, KeepsF32WhereAskedTo) {
+  const std::int64_t block = std::max<std::int64_t>(32, block_size(GetParam()));
+  for (const std::int64_t rows : {1, 8, 9, 300}) {
+    SCOPED_TRACE("rows " + std::to_string(rows));
+    OpCase c({{0, rows}});
+    c.precision = Precision::f32;
+    ops::MatMul op;
+    op.in = c.input(3 * block);
+    op.parts.push_back({c.whole(c.tensor(GetParam(), 3 * block, 35)), c.vector(35), c.output(35)});
+    expect_products(c, op);
+  }
+}
+
+// The bits of a row, whatever number of rows is multiplied together.
+TEST_P(MatMulFormatTest, DeterministicRowsDoNotShowTheirNumber) {
+  constexpr std::int64_t kMost = 300;
+  const std::int64_t block = std::max<std::int64_t>(32, block_size(GetParam()));
+  const std::int64_t columns = divide_up(700, block) * block;
+  std::mt19937 random(1);
+  std::normal_distribution<float> distribution;
+  std::vector<float> x(static_cast<std::size_t>(kMost * columns));
+  for (float& v : x) v = distribution(random);
+  for (const Precision precision : {Precision::fast, Precision::f32}) {
+    const auto products = [&](std::int64_t rows) {
+      OpCase c({{0, rows}});
+      c.precision = precision;
+      c.deterministic = true;
+      ops::MatMul op;
+      op.in = c.input_of(columns, {x.begin(), x.begin() + rows * columns});
+      op.parts.push_back(
+          {c.whole(c.tensor(GetParam(), columns, 179)), c.vector(179), c.output(179)});
+      expect_products(c, op);
+      return c.run(find_device("cpu"), op, op.parts[0].out).data;
+    };
+    const auto all = products(kMost);
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 8, 9, 33}) {
+      const auto some = products(rows);
+      EXPECT_TRUE(std::equal(some.begin(), some.end(), all.begin())) << "rows " << rows;
+    }
   }
 }
 
@@ -258,8 +305,9 @@ TEST(MatMulTest, WeightsThatBf16HoldsAreExactOnTiles) {
   for (const auto& [type, lowest, highest] :
        {Case{DType::Q8_0, -127, 127}, {DType::Q4_0, -8, 7}, {DType::Q5_0, -16, 15}}) {
     SCOPED_TRACE(to_string(type));
-    const cpu::KernelTable& table = cpu::select_target();
-    if (cpu::path_of(table, table.format(type), kRows) != cpu::Path::tiles) {
+    const internal::cpu::KernelTable& table = internal::cpu::select_target();
+    if (internal::cpu::choose_product(table, {}, table.format(type)).many !=
+        &internal::cpu::paths::tiles) {
       GTEST_SKIP() << "no tiles";
     }
     const int span = highest - lowest + 1;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cpu/dispatch/dispatch.hpp"
-#include "cpu/ops/product.hpp"
+#include "cpu/ops/choose.hpp"
 #include "ingot/quant/formats.hpp"
 #include "tests/support/op_case.hpp"
 
@@ -67,9 +67,12 @@ inline double terms_per_group(DType type) {
 }
 
 // docs/numerics.md, per path of the CPU. `x` is an activation row, `w` the decoded weights.
-inline double error_of(DType type, cpu::Path path, std::span<const float> x,
+inline double error_of(DType type, const internal::cpu::Path& path, std::span<const float> x,
                        const std::vector<float>& w, const std::vector<Column>& columns) {
   const auto count = static_cast<double>(x.size());
+  const bool is_of_integers = path.form == &internal::cpu::forms::integers ||
+                              path.form == &internal::cpu::forms::integers_in_order;
+  const bool is_of_tiles = path.form == &internal::cpu::forms::tiles;
   // Quantized activations are off by half a step of their block, and a little for the roundings of
   // x * largest / (largest magnitude) and of the scale.
   const double half_step = 0.5 + std::pow(2.0, -7);
@@ -77,24 +80,19 @@ inline double error_of(DType type, cpu::Path path, std::span<const float> x,
   double sum = 0;  // of the magnitudes that are added up
   for (std::size_t b = 0; b < x.size(); b += 32) {
     const auto block = x.subspan(b, std::min<std::size_t>(32, x.size() - b));
-    const double step = largest_of(block) / cpu::kLargestActivation * half_step;
+    const double step = largest_of(block) / internal::cpu::kLargestActivation * half_step;
     for (std::size_t i = 0; i < block.size(); ++i) {
       const Column& column = columns[b + i];
       const double magnitude = std::abs(static_cast<double>(block[i]));
       const double weight = std::abs(static_cast<double>(w[b + i]));
       sum += magnitude * column.size;
-      switch (path) {
-        case cpu::Path::integers:
-        case cpu::Path::panels:
-          rounding += step * weight;
-          sum += step * column.size;
-          break;
-        case cpu::Path::tiles:
-          // Both factors to bf16; the weight by way of (base + code) * scale in f32.
-          rounding += magnitude * weight * (std::pow(2.0, -8) + std::pow(2.0, -18)) +
-                      magnitude * kUnit * 640 * column.scale;
-          break;
-        case cpu::Path::floats: break;
+      if (is_of_integers) {
+        rounding += step * weight;
+        sum += step * column.size;
+      } else if (is_of_tiles) {
+        // Both factors to bf16; the weight by way of (base + code) * scale in f32.
+        rounding += magnitude * weight * (std::pow(2.0, -8) + std::pow(2.0, -18)) +
+                    magnitude * kUnit * 640 * column.scale;
       }
     }
   }
@@ -105,10 +103,10 @@ inline double error_of(DType type, cpu::Path path, std::span<const float> x,
   //   f32:       K / 4 at most within a panel of 512 columns, panels one after the other, and 8 for
   //              product, lanes, remainder and bias.
   double roundings = std::min(count, 512.0) / 4 + count / 512 + 8;
-  if (path == cpu::Path::integers || path == cpu::Path::panels) {
+  if (is_of_integers) {
     roundings = count / 32 * terms_per_group(type) + 9;
   }
-  if (path == cpu::Path::tiles) roundings = count + 2;
+  if (is_of_tiles) roundings = count + 2;
   return rounding + roundings * kUnit * sum;
 }
 
@@ -129,9 +127,11 @@ inline WeightRow weight_row_for_bound(const OpCase& c, const WeightOperand& weig
 
 /// The bound of one element: x times a weight row, among `rows` rows multiplied together.
 inline double product_bound(DType type, std::int64_t rows, std::span<const float> x,
-                            const WeightRow& weight, double expected) {
-  const cpu::KernelTable& table = cpu::select_target();
-  const cpu::Path path = cpu::path_of(table, table.format(type), rows);
+                            const WeightRow& weight, double expected,
+                            const internal::cpu::Numerics& numerics = {}) {
+  const internal::cpu::KernelTable& table = internal::cpu::select_target();
+  const internal::cpu::Path& path =
+      internal::cpu::choose_product(table, numerics, table.format(type)).of(rows);
   // The decoded weight's own rounding (scale * q - min, once) and the reference's to f32.
   return error_of(type, path, x, weight.decoded, weight.columns) + 2 * kUnit * std::abs(expected);
 }

@@ -9,6 +9,7 @@
 #include <limits>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "src/device/registry.hpp"
 #include "tests/support/op_case.hpp"
@@ -26,11 +27,9 @@ ops::Route route_of(OpCase& c, ValueId logits, std::int64_t experts, std::int64_
 
 // Indices are exact, weights rounded to f32 once.
 void expect_as_reference(OpCase& c, const ops::Route& op) {
-  const auto exact = [](const Element&) { return 0.0; };
-  c.expect_within(op, op.out.experts, exact);
-  c.expect_within(op, op.out.places, exact);
-  c.expect_within(op, op.out.tokens, exact);
-  c.expect_within(op, op.out.offsets, exact);
+  for (const ValueId out : {op.out.experts, op.out.places, op.out.tokens, op.out.offsets}) {
+    c.expect_equal(op, out);
+  }
   c.expect_within(op, op.out.weights,
                   [](const Element& e) { return 2 * kUnit * std::abs(e.expected); });
 }
@@ -51,23 +50,23 @@ void expect_consistent(OpCase& c, const ops::Route& op, const Device& device) {
   const std::int64_t assignments = experts.rows * op.used;
   ASSERT_EQ(tokens.rows, assignments);
   ASSERT_EQ(offsets.rows, 1);
-  EXPECT_EQ(offsets.data.front(), 0.0F);
-  EXPECT_EQ(offsets.data.back(), static_cast<float>(assignments));
-  EXPECT_TRUE(std::is_sorted(offsets.data.begin(), offsets.data.end()));
-  std::set<float> seen;
+  EXPECT_EQ(offsets.indices.front(), 0);
+  EXPECT_EQ(offsets.indices.back(), assignments);
+  EXPECT_TRUE(std::is_sorted(offsets.indices.begin(), offsets.indices.end()));
+  std::set<std::int64_t> seen;
   for (std::int64_t t = 0; t < experts.rows; ++t) {
     for (std::int64_t i = 0; i < op.used; ++i) {
-      const auto expert = static_cast<std::int64_t>(experts.at(t, i));
+      const std::int64_t expert = experts.index_at(t, i);
       ASSERT_TRUE(expert >= 0 && expert < offsets.columns - 1);
       if (i > 0) {
-        EXPECT_LT(experts.at(t, i - 1), experts.at(t, i)) << "ascending and distinct";
+        EXPECT_LT(experts.index_at(t, i - 1), expert) << "ascending and distinct";
       }
-      const auto place = static_cast<std::int64_t>(places.at(t, i));
+      const std::int64_t place = places.index_at(t, i);
       ASSERT_TRUE(place >= 0 && place < assignments);
-      EXPECT_EQ(tokens.at(place, 0), static_cast<float>(t));
-      EXPECT_GE(static_cast<float>(place), offsets.at(0, expert));
-      EXPECT_LT(static_cast<float>(place), offsets.at(0, expert + 1));
-      seen.insert(places.at(t, i));
+      EXPECT_EQ(tokens.index_at(place, 0), t);
+      EXPECT_GE(place, offsets.index_at(0, expert));
+      EXPECT_LT(place, offsets.index_at(0, expert + 1));
+      seen.insert(place);
     }
   }
   EXPECT_EQ(std::ssize(seen), assignments);
@@ -131,11 +130,11 @@ struct OneRow {
   explicit OneRow(std::vector<float> logits)
       : c({{0, 1}}), experts(std::ssize(logits)), input(c.input_of(experts, std::move(logits))) {}
 
-  void expect(const ops::Route& op, const std::vector<float>& chosen,
+  void expect(const ops::Route& op, const std::vector<std::int32_t>& chosen,
               const std::vector<double>& weights) {
     for (const Device* device : all_devices()) {
       SCOPED_TRACE(device->info().name);
-      EXPECT_EQ(c.run(*device, op, op.out.experts).data, chosen);
+      EXPECT_EQ(c.run(*device, op, op.out.experts).indices, chosen);
       const std::vector<float> got = c.run(*device, op, op.out.weights).data;
       ASSERT_EQ(got.size(), weights.size());
       for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], weights[i], 1e-6);
@@ -185,6 +184,21 @@ TEST(RouteTest, TiesGoToTheLowerIndex) {
   row.expect(route_of(row.c, row.input, 5, 2), {1, 2}, {0.5, 0.5});
 }
 
+// Sigmoids that are one number in f32 but not in double, and differ by less than a bias does.
+TEST(RouteTest, ChoosesInDouble) {
+  OneRow row({19.0F, 18.0F, 20.0F, 17.5F});
+  ops::Route op = route_of(row.c, row.input, 4, 1);
+  op.gate = ops::Gate::sigmoid;
+  op.normalise = false;
+  op.selection_bias = row.c.vector_of({0.0F, 0.0F, 0.0F, 0.0F});
+  row.expect(op, {2}, {1.0});
+  op.group_count = 2;
+  row.expect(op, {0}, {1.0});
+  op.group_count = 1;
+  op.selection_bias = row.c.vector_of({0.0F, 0.0F, 0.0F, 3e-8F});
+  row.expect(op, {3}, {1.0});
+}
+
 TEST(RouteTest, LargeLogitsDoNotOverflow) {
   OneRow row({1e30F, -1e30F, 3e4F, 1e30F});
   row.expect(route_of(row.c, row.input, 4, 2), {0, 3}, {0.5, 0.5});
@@ -213,12 +227,43 @@ TEST(RouteTest, LogitsThatAreNoNumbersChooseSomeExpertsWithWeightsThatAreNone) {
         EXPECT_TRUE(std::isfinite(weights.at(2, 0))) << device->info().name;
         if (!groups) {
           const Recorded experts = c.run(*device, op, op.out.experts);
-          EXPECT_EQ(experts.at(1, 0), 0.0F) << "a number before NaN";
-          EXPECT_EQ(experts.at(1, 1), 2.0F);
+          EXPECT_EQ(experts.index_at(1, 0), 0) << "a number before NaN";
+          EXPECT_EQ(experts.index_at(1, 1), 2);
         }
       }
     }
   }
+}
+
+// What reads numbers does not read indices, nor the other way round.
+TEST(RouteTest, WritesIndicesWhereIndicesAreMeant) {
+  OpCase c({{0, 1}});
+  ops::Route op = route_of(c, c.input(6), 6, 2);
+  for (ValueId* out : {&op.out.experts, &op.out.places, &op.out.tokens, &op.out.offsets}) {
+    const ValueId right = std::exchange(*out, c.output(6));
+    Program program = c.program();
+    program.instructions = {op};
+    try {
+      check(program);
+      ADD_FAILURE() << "numbers were taken for indices";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("numbers, for indices"), std::string::npos)
+          << error.what();
+    }
+    *out = right;
+  }
+}
+
+TEST(RouteTest, PrintsWhatIsAnIndex) {
+  OpCase c({{0, 1}});
+  const ops::Route op = route_of(c, c.input(6), 6, 2);
+  Program program = c.program();
+  program.instructions = {op};
+  const std::string text = to_string(program);
+  const auto name = [&](ValueId id) { return program.value(id).name; };
+  EXPECT_NE(text.find(name(op.out.experts) + ":i32[tokens, 2]"), std::string::npos) << text;
+  EXPECT_NE(text.find(name(op.out.weights) + "[tokens, 2]"), std::string::npos) << text;
+  EXPECT_NE(text.find(name(op.out.offsets) + ":i32[1, 7]"), std::string::npos) << text;
 }
 
 TEST(RouteTest, RefusesChoicesThatCannotBeMade) {

@@ -57,8 +57,9 @@ TensorId OpCase::add_tensor(Tensor tensor, std::vector<std::byte> bytes) {
   return {static_cast<std::int32_t>(program_.tensors.size()) - 1};
 }
 
-ValueId OpCase::output(std::int64_t columns, Rows rows) {
-  program_.values.push_back({"value" + std::to_string(program_.values.size()), rows, columns});
+ValueId OpCase::output(std::int64_t columns, Rows rows, ValueType type) {
+  program_.values.push_back(
+      {"value" + std::to_string(program_.values.size()), rows, columns, type});
   return {static_cast<std::int32_t>(program_.values.size()) - 1};
 }
 
@@ -151,11 +152,11 @@ std::int32_t OpCase::rope_table(std::int64_t rotary_size, double magnitude) {
 ops::Routing OpCase::routing(std::int64_t experts, std::int64_t used, Rows rows) {
   program_.experts_used = used;
   ops::Routing out;
-  out.experts = output(used, rows);
+  out.experts = output(used, rows, ValueType::i32);
   out.weights = output(used, rows);
-  out.places = output(used, rows);
-  out.tokens = output(1, assignments_of(rows));
-  out.offsets = output(experts + 1, Rows::once);
+  out.places = output(used, rows, ValueType::i32);
+  out.tokens = output(1, assignments_of(rows), ValueType::i32);
+  out.offsets = output(experts + 1, Rows::once, ValueType::i32);
   return out;
 }
 
@@ -254,6 +255,15 @@ StepInput OpCase::last_step() const {
   return input;
 }
 
+CompileOptions OpCase::compile_options() const {
+  CompileOptions options;
+  options.threads = threads;
+  options.host_executor = host_executor;
+  options.precision = precision;
+  options.deterministic = deterministic;
+  return options;
+}
+
 OpCase::Ran OpCase::run_steps(const Device& device, const Built& built, const Tap& tap,
                               TapDetail detail) const {
   const StepInput input = last_step();
@@ -264,10 +274,7 @@ OpCase::Ran OpCase::run_steps(const Device& device, const Built& built, const Ta
   limits.heads = limits.outputs;
   limits.sequences = static_cast<std::int64_t>(sequences_.size());
   limits.positions = program_.context;
-  CompileOptions options;
-  options.threads = threads;
-  options.host_executor = host_executor;
-  const auto compiled = compile(device, built.program, built.weights, options);
+  const auto compiled = compile(device, built.program, built.weights, compile_options());
   auto runner = compiled->new_runner(
       limits, types, std::vector<std::int64_t>{std::max<std::int64_t>(1, page_count())});
   for (std::size_t s = 0; s < sequences_.size(); ++s) {
@@ -285,7 +292,10 @@ Recorded OpCase::run(const Device& device, const Instruction& instruction, Value
   (void)run_steps(device, built, [&](const TapEvent& event) {
     if (tamper) tamper(event);
     if (event.instruction != last || event.name != name) return;
-    recorded = {event.rows, event.columns, {event.data.begin(), event.data.end()}};
+    recorded = {event.rows,
+                event.columns,
+                {event.data.begin(), event.data.end()},
+                {event.indices.begin(), event.indices.end()}};
   });
   return recorded;
 }
@@ -297,7 +307,8 @@ OpCase::Fused OpCase::run_fused(const Device& device, const Instruction& instruc
       device, built, [&](const TapEvent&) { ++fused.parts; }, TapDetail::as_run);
   fused.data.assign(ran.result.begin(), ran.result.end());
   auto parts = std::ssize(built.program->instructions);
-  const auto lowered = device.lower(built.program, all_instructions(*built.program), {});
+  const auto lowered =
+      device.lower(built.program, all_instructions(*built.program), compile_options());
   for (const Range& group : lowered->fused()) parts -= group.size() - 1;
   EXPECT_EQ(fused.parts, parts) << device.info().name << " runs other groups than it says";
   return fused;
@@ -339,6 +350,14 @@ void OpCase::expect_within(const Instruction& instruction, ValueId out, const Bo
     EXPECT_LE(worst, 1.0) << device->info().name << " differs at row " << at.row << ", column "
                           << at.column << ": " << got.at(at.row, at.column) << " instead of "
                           << at.expected << ", allowed " << bound(at);
+  }
+}
+
+void OpCase::expect_equal(const Instruction& instruction, ValueId out) {
+  const Recorded expected = run(find_device("reference"), instruction, out);
+  EXPECT_EQ(expected.indices.size(), static_cast<std::size_t>(expected.rows * expected.columns));
+  for (const Device* device : devices_under_test()) {
+    EXPECT_EQ(run(*device, instruction, out).indices, expected.indices) << device->info().name;
   }
 }
 

@@ -29,14 +29,18 @@ struct CaseSequence {
   std::int64_t rows = 1;    ///< rows of the step that is looked at
 };
 
-/// What one device computed for a value.
+/// What one device computed for a value: numbers or indices.
 struct Recorded {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   std::vector<float> data;
+  std::vector<std::int32_t> indices;
 
   float at(std::int64_t row, std::int64_t column) const {
     return data[static_cast<std::size_t>(row * columns + column)];
+  }
+  std::int64_t index_at(std::int64_t row, std::int64_t column) const {
+    return indices[static_cast<std::size_t>(row * columns + column)];
   }
 };
 
@@ -62,7 +66,7 @@ class OpCase {
   /// A value with these rows: [position over all sequences, columns].
   ValueId input_of(std::int64_t columns, std::vector<float> data, Rows rows = Rows::tokens);
   /// A value that the operation writes.
-  ValueId output(std::int64_t columns, Rows rows = Rows::tokens);
+  ValueId output(std::int64_t columns, Rows rows = Rows::tokens, ValueType type = ValueType::f32);
 
   /// A tensor of normally distributed weights, encoded in the type.
   TensorId tensor(DType type, std::int64_t columns, std::int64_t rows, std::int64_t experts = 1);
@@ -94,12 +98,16 @@ class OpCase {
   CacheTypes types{DType::F32, DType::F32};
   int threads = 0;                        ///< as CompileOptions::threads
   HostExecutor* host_executor = nullptr;  ///< as CompileOptions::host_executor
+  Precision precision = Precision::fast;  ///< as CompileOptions::precision
+  bool deterministic = false;             ///< as CompileOptions::deterministic
   std::vector<std::int32_t> output_rows;  ///< rows of the step that want logits; may be empty
   Tap tamper;                             ///< sees and may change every value of every step
   bool all_outputs = true;                ///< every row wants logits; else output_rows
 
   /// Runs on the reference and on every other device and compares each element of `out`.
   void expect_within(const Instruction& instruction, ValueId out, const Bound& bound);
+  /// The same of indices, which are equal.
+  void expect_equal(const Instruction& instruction, ValueId out);
 
   /// The value as the device computes it in the last step.
   Recorded run(const Device& device, const Instruction& instruction, ValueId out);
@@ -146,6 +154,7 @@ class OpCase {
   };
   Ran run_steps(const Device& device, const Built& built, const Tap& tap,
                 TapDetail detail = TapDetail::every_value) const;
+  CompileOptions compile_options() const;
   StepInput prefill(std::size_t sequence) const;
   StepInput last_step() const;
   void add_sequence(StepInput& input, std::size_t sequence, std::int64_t first,

@@ -152,30 +152,30 @@ TEST_P(CpuKernels, InterleavedProductsStayInTheirRowsAndColumns) {
       for (const std::int64_t rows : {1, 3, 8, 16, 33, 49}) {
         const auto x = random_floats(rows * columns, 2);
         const std::int64_t stride = weight_rows + 7;
-        for (const Path path : {Path::integers, Path::panels, Path::tiles, Path::floats}) {
-          if (path == Path::integers && rows > kFewRows) continue;
+        for (const Path* path : {&paths::integers, &paths::integer_blocks, &paths::panels,
+                                 &paths::tiles, &paths::floats}) {
+          if (path == &paths::integers && rows > kFewRows) continue;
           const bool has_tiles = table().pack_tiles != nullptr;
-          if (path == Path::tiles && !has_tiles) continue;
-          if (path == Path::panels && has_tiles) continue;
-          SCOPED_TRACE(std::string(format.name) + ", path " +
-                       std::to_string(static_cast<int>(path)) + ", weight rows " +
-                       std::to_string(weight_rows) + ", rows " + std::to_string(rows));
+          if (path == &paths::tiles && !has_tiles) continue;
+          if (path == &paths::panels && has_tiles) continue;
+          SCOPED_TRACE(std::string(format.name) + ", path " + std::string(path->name) +
+                       ", weight rows " + std::to_string(weight_rows) + ", rows " +
+                       std::to_string(rows));
           Product product;
-          product.path = path;
           product.weight = {packed.data(), row_bytes, weight_rows, columns, weight_rows, &kernels};
           product.in = {x.data(), columns, nullptr, rows, columns};
           product.rows = rows;
-          Guarded<float> prepared(prepared_floats(path, rows, columns) + 16);
+          Guarded<float> prepared(path->form->floats(rows, columns) + 16);
           const auto aligned = [](float* p) {
             return reinterpret_cast<float*>((reinterpret_cast<std::uintptr_t>(p) + 63) / 64 * 64);
           };
-          prepare_all(table(), product.in, {path, aligned(prepared.data()), columns});
+          prepare_all(table(), product.in, {path->form, aligned(prepared.data()), columns});
           product.prepared = aligned(prepared.data());
           Guarded<float> out(rows * stride, -1.0F);
           product.out = out.data();
           product.out_stride = stride;
-          Guarded<float> work(product_work_floats(path) + 16);
-          multiply(table(), product, aligned(work.data()));
+          Guarded<float> work(path->work_floats + 16);
+          path->multiply(table(), product, aligned(work.data()));
           for (std::int64_t r = 0; r < rows; ++r) {
             for (std::int64_t n = 0; n < stride; ++n) {
               EXPECT_EQ(out[r * stride + n] == -1.0F, n >= weight_rows) << r << ' ' << n;

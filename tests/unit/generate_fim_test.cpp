@@ -194,6 +194,48 @@ TEST(Fim, TrimmingKeepsWhatIsNearTheGap) {
   EXPECT_EQ(texts("IJ", after, 13), "IJKLMNOPQR");
 }
 
+// Room for the answer is taken from a prompt that must be trimmed, and from no other one.
+TEST(Fim, TheReserveIsKeptOnlyByTrimming) {
+  const ByteLevel vocabulary;
+  const auto tokenizer = vocabulary.build();
+  const std::string before(30, 'a');
+  const std::string after(10, 'b');  // 43 tokens with the marks
+  const auto size = [&](std::int64_t limit, std::int64_t reserve) {
+    const FimPrompt prompt = build_fim_prompt(
+        *tokenizer, before, after, {.token_limit = limit, .trim = true, .trim_reserve = reserve});
+    EXPECT_EQ(prompt.prefix_tokens_dropped + prompt.suffix_tokens_dropped,
+              43 - static_cast<std::int64_t>(prompt.ids.size()));
+    return prompt.ids.size();
+  };
+  for (const std::int64_t reserve : {0, 1, 41, 42, 43, 44, 1'000'000}) {
+    EXPECT_EQ(size(43, reserve), 43u) << "fits, whatever is to be generated: " << reserve;
+    EXPECT_EQ(size(100, reserve), 43u);
+  }
+  EXPECT_EQ(size(42, 0), 42u);
+  EXPECT_EQ(size(42, 1), 41u);
+  EXPECT_EQ(size(42, 20), 22u);
+  // At most half of the limit, and never the marks' place.
+  EXPECT_EQ(size(42, 21), 21u);
+  EXPECT_EQ(size(42, 1'000'000), 21u);
+  EXPECT_EQ(size(41, 1'000'000), 21u);
+  EXPECT_EQ(size(5, 5), 3u);
+  EXPECT_EQ(size(4, 4), 3u);
+  EXPECT_EQ(size(3, 3), 3u);
+  EXPECT_EQ(error_of([&] { size(2, 2); }).code(), ErrorCode::invalid_argument);
+  EXPECT_EQ(error_of([&] { size(42, -1); }).code(), ErrorCode::invalid_argument);
+}
+
+// Continuation bytes alone begin no character: there is nothing to keep whole, and nothing to lose.
+TEST(Fim, TrimmingTextThatIsNoUtf8KeepsItsTokens) {
+  const ByteLevel vocabulary;
+  const auto tokenizer = vocabulary.build();
+  std::string bytes;
+  for (int i = 0; i < 20; ++i) bytes += '\xA9';
+  const FimPrompt prompt =
+      build_fim_prompt(*tokenizer, bytes, bytes, {.token_limit = 19, .trim = true});
+  EXPECT_EQ(prompt.ids.size(), 19u);
+}
+
 TEST(Fim, TrimmingDoesNotCutCharacters) {
   const ByteLevel vocabulary;
   const auto tokenizer = vocabulary.build();

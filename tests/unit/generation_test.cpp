@@ -3,6 +3,7 @@
 #include "ingot/generation.hpp"
 
 #include <limits>
+#include <stdexcept>
 #include <thread>
 
 #include "ingot/generate.hpp"
@@ -239,6 +240,61 @@ TEST(Generation, ACancelledPromptGoesOn) {
   while (!generation.finished()) advance(session, {&generation});
   EXPECT_EQ(generation.result().ids, expected);
   EXPECT_EQ(generation.result().timings.prompt_tokens, 30);
+}
+
+// Outputs of a cancelled step are lost, also those of texts whose tokens were computed by then.
+TEST(Generation, TextsGoOnAfterACancelledStepThatTheyShared) {
+  LoadOptions options = test::options_for("reference");
+  options.run.context = 96;
+  options.max_sequences = 3;
+  options.max_step_tokens = 2;
+  const auto executable = Executable::load(test::small_model("qwen2"), options);
+  const std::vector<GenerateRequest> wanted = {request(1, {.temperature = 0}),
+                                               request(3, {.temperature = 0}),
+                                               request(12, {.temperature = 1.2, .seed = 4})};
+  Session session(executable);
+  std::vector<std::vector<TokenId>> expected;
+  for (const GenerateRequest& one : wanted) expected.push_back(generate(session, one).ids);
+
+  std::vector<Generation> texts;
+  for (const GenerateRequest& one : wanted) texts.emplace_back(session, one);
+  const std::vector<Generation*> all = {&texts[0], &texts[1], &texts[2]};
+  // The first of these steps is prompts, the others are one token each in two parts.
+  for (const std::uint64_t stop_at : {6U, 2U, 2U}) {
+    StepOptions stopping;
+    stopping.cancel = Cancel();
+    stopping.progress = [&](std::string_view, std::uint64_t done, std::uint64_t) {
+      if (done >= stop_at) stopping.cancel.request();
+    };
+    EXPECT_THROW(ingot::advance(session, all, stopping), Error);
+    EXPECT_EQ(ingot::advance(session, all), 3U);
+  }
+  while (ingot::advance(session, all) > 0) {
+  }
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    EXPECT_EQ(texts[i].result().ids, expected[i]) << i;
+  }
+}
+
+TEST(Generation, AThrowingProcessorEndsItsOwnTextAlone) {
+  Session session(load());
+  GenerateRequest throwing = request(5, {.temperature = 0});
+  throwing.processors = {[](std::span<float>, std::span<const TokenId> ids) {
+    if (ids.size() >= 7) throw std::runtime_error("enough");
+  }};
+  const GenerateRequest other = request(9, {.temperature = 0});
+  const auto expected = generate(session, other).ids;
+  Generation first(session, throwing);
+  Generation second(session, other);
+  ingot::advance(session, {&first, &second});
+  ingot::advance(session, {&first, &second});
+  EXPECT_THROW(ingot::advance(session, {&first, &second}), std::runtime_error);
+  EXPECT_TRUE(first.finished());
+  EXPECT_EQ(first.result().finish_reason, FinishReason::cancelled);
+  EXPECT_EQ(second.result().ids.size(), 3U) << "it took what the step computed for it";
+  while (ingot::advance(session, {&first, &second}) > 0) {
+  }
+  EXPECT_EQ(second.result().ids, expected);
 }
 
 TEST(Generation, CancelEndsItAndKeepsItsText) {

@@ -195,7 +195,6 @@ TEST(GgufHostile, TensorsStayInsideTheFile) {
   EXPECT_TRUE(refused(with_tensor({0}, 0, 0, 32), "dimension of 0"));
   EXPECT_TRUE(refused(with_tensor({8, 0}, 0, 0, 32), "dimension of 0"));
   EXPECT_TRUE(refused(with_tensor({kHuge}, 0, 0, 32), "dimension of"));
-  EXPECT_TRUE(refused(with_tensor({}, 0, 0, 32), "0 dimensions"));
   EXPECT_TRUE(refused(with_tensor({1, 1, 1, 1, 1}, 0, 0, 32), "5 dimensions"));
   // 2^33 * 2^31 = 2^64 wraps to 0 elements; 2^61 * 4 bytes wraps to 2^63.
   EXPECT_TRUE(refused(with_tensor({std::uint64_t{1} << 33U, std::uint64_t{1} << 31U}, 0, 0, 32),

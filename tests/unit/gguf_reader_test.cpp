@@ -120,6 +120,23 @@ TEST(GgufReader, GivesEveryTensorItsShapeAndBytes) {
   EXPECT_THROW(static_cast<void>(file->tensor("absent")), Error);
 }
 
+// Broken: a tensor without dimensions is refused, or has no columns to divide by.
+TEST(GgufReader, AScalarIsOneElement) {
+  const auto file = read(GgufBytes()
+                             .header(2, 0)
+                             .tensor("scale", {}, 0, 0)
+                             .tensor("after", {2}, 0, 32)
+                             .pad()
+                             .data(40));
+  const GgufTensor& scale = file->tensor("scale");
+  EXPECT_EQ(scale.shape, (std::vector<std::int64_t>{1}));
+  EXPECT_EQ(scale.columns(), 1);
+  EXPECT_EQ(scale.rows(), 1);
+  EXPECT_EQ(scale.element_count(), 1);
+  EXPECT_EQ(scale.data.size(), sizeof(float));
+  EXPECT_EQ(file->tensor("after").data.data(), scale.data.data() + 32);
+}
+
 // Broken: the copy that from_bytes promises refers to the caller's buffer.
 TEST(GgufReader, FromBytesCopies) {
   std::vector<std::byte> bytes = every_type_file().bytes();

@@ -3,7 +3,7 @@
 //   quant      -> quant
 //   include    -> include, quant, and nothing of third parties
 //   src        -> src, include, quant (device/registry.cpp alone also names the backends)
-//   cpu | cuda | vulkan -> itself, include, quant, src/{program,ops,device,state,weights}
+//   cpu | cuda | vulkan -> itself, include, quant, src/{program,ops,device,state,support,weights}
 //   tools, examples, python_bindings -> include (and itself)
 //   benchmarks -> anything but the tests: kernels are measured where they live
 #include <gtest/gtest.h>
@@ -30,8 +30,8 @@ const std::vector<std::string> kFolders = {
     "examples", "python_bindings", "benchmarks", "tests"};
 
 std::vector<std::string> backend_rule(const std::string& self) {
-  return {self + "/", "include/",    "quant/",     "src/program/",
-          "src/ops/", "src/device/", "src/state/", "src/weights/"};
+  return {self + "/",    "include/",   "quant/",       "src/program/", "src/ops/",
+          "src/device/", "src/state/", "src/support/", "src/weights/"};
 }
 
 /// Path prefixes (relative to the root) that files of a folder may include. Tests may include all.

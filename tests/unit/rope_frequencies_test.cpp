@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace ingot::internal {
@@ -67,6 +68,42 @@ TEST(RopeFrequencies, YarnKeepsFastPairsAndInterpolatesSlowOnes) {
   }
   EXPECT_GT(kept, 15);
   EXPECT_GT(interpolated, 15);
+}
+
+// gpt-oss's published setting: factor 32 over 4,096 positions, base 150,000, heads of 64, truncate
+// false. Unrounded, the ramp is linear in the logarithm of a pair's turns, from 32 turns down to 1.
+TEST(RopeFrequencies, AnUnroundedYarnRampIsLinearInTheLogarithmOfTurns) {
+  RopeScaling scaling;
+  scaling.kind = RopeScaling::Kind::yarn;
+  scaling.factor = 32;
+  scaling.original_context = 4096;
+  scaling.truncate = false;
+  const RopeTable plain = rope_table(150000, 64, {}, {});
+  const RopeTable scaled = rope_table(150000, 64, scaling, {});
+  scaling.truncate = true;
+  const RopeTable rounded = rope_table(150000, 64, scaling, {});
+  int between = 0;
+  int different = 0;
+  for (std::size_t i = 0; i < 32; ++i) {
+    const double turns = 4096 * plain.inverse_frequencies[i] / 6.283185307179586;
+    const double slow = std::clamp(std::log(32 / turns) / std::log(32.0), 0.0, 1.0);
+    const double expected = plain.inverse_frequencies[i] * (1 - slow + slow / 32);
+    EXPECT_NEAR(scaled.inverse_frequencies[i] / expected, 1, 1e-12) << i;
+    between += slow > 0 && slow < 1 ? 1 : 0;
+    different += std::abs(rounded.inverse_frequencies[i] / expected - 1) > 1e-3 ? 1 : 0;
+  }
+  EXPECT_GT(between, 5);
+  EXPECT_GT(different, 5) << "rounding makes no difference: this test finds nothing";
+}
+
+TEST(RopeFrequencies, RoundingIsTheDefault) {
+  RopeScaling scaling;
+  scaling.kind = RopeScaling::Kind::yarn;
+  scaling.factor = 4;
+  scaling.original_context = 32768;
+  const RopeTable silent = rope_table(1e6, 128, scaling, {});
+  scaling.truncate = true;
+  EXPECT_EQ(rope_table(1e6, 128, scaling, {}).inverse_frequencies, silent.inverse_frequencies);
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace ingot {
@@ -256,18 +258,79 @@ TEST(SamplerChainTest, OptionsWithoutMeaningAreErrors) {
   const std::vector<SamplerOptions> bad = {
       {.temperature = -1},
       {.temperature = nan},
+      {.temperature = kInfinity},
+      {.temperature = 1e7},
+      {.top_k = -1},
+      {.top_k = std::numeric_limits<std::int64_t>::min()},
       {.top_p = -0.1},
       {.top_p = 1.1},
       {.min_p = nan},
       {.repetition_penalty = 0},
+      {.repetition_penalty = kInfinity},
       {.frequency_penalty = nan},
       {.presence_penalty = 1e9},
+      {.penalty_window = -2},
       {.logit_bias = {{0, std::nanf("")}}},
       {.logit_bias = {{0, kInfinity}}},
   };
   for (const SamplerOptions& options : bad) {
     EXPECT_EQ(code_of([&] { SamplerChain chain(options); }), ErrorCode::invalid_argument);
   }
+}
+
+TEST(SamplerChainTest, ARefusedOptionIsNamed) {
+  const double nan = std::nan("");
+  const std::vector<std::pair<SamplerOptions, std::string>> bad = {
+      {{.temperature = -1}, "temperature"},
+      {{.top_k = -5}, "top_k"},
+      {{.top_p = 1.5}, "top_p"},
+      {{.min_p = -1}, "min_p"},
+      {{.repetition_penalty = nan}, "repetition_penalty"},
+      {{.frequency_penalty = 2e3}, "frequency_penalty"},
+      {{.presence_penalty = nan}, "presence_penalty"},
+      {{.penalty_window = -2}, "penalty_window"},
+      {{.logit_bias = {{7, std::nanf("")}}}, "logit_bias of token 7"},
+  };
+  for (const auto& [options, field] : bad) {
+    try {
+      SamplerChain chain(options);
+      ADD_FAILURE() << field;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(field + " is "), std::string::npos) << error.what();
+    }
+  }
+  EXPECT_NO_THROW(SamplerChain({.temperature = 1e6, .top_k = 0, .top_p = 0, .min_p = 1}));
+  EXPECT_NO_THROW(SamplerChain({.frequency_penalty = -1000, .penalty_window = -1}));
+}
+
+// Braces without the type's name, as g++ 12 and clang++ 14 must take them.
+TEST(SamplerChainTest, TakesOptionsAndPartsInBraces) {
+  SamplerChain options({.temperature = 0.2});
+  EXPECT_EQ(SamplerChain({.temperature = 0.2, .seed = 7}).seed(), 7u);
+  EXPECT_EQ(SamplerChain({.seed = 8}).seed(), 8u);
+  SamplerChain nested{{.temperature = 0, .seed = 9}};
+  EXPECT_EQ(nested.seed(), 9u);
+  EXPECT_EQ(nested.sample(std::vector<float>{0, 2, 1}), 1);
+
+  SamplerChain one_part({Temperature(0)});
+  EXPECT_EQ(one_part.sample(std::vector<float>{0, 2, 1}), 1);
+  SamplerChain parts({TopK(1), Temperature(0.7)}, 11);
+  EXPECT_EQ(parts.seed(), 11u);
+  EXPECT_EQ(parts.sample(std::vector<float>{0, 2, 1}), 1);
+  const std::vector<SamplerPart> list = {TopK(1)};
+  EXPECT_EQ(SamplerChain(list, 12).sample(std::vector<float>{0, 2, 1}), 1);
+  EXPECT_EQ(SamplerChain(SamplerChain::make_parts({.top_k = 1}), 13).seed(), 13u);
+
+  SamplerChain also_nested{{.seed = 10}};
+  EXPECT_EQ(also_nested.seed(), 10u);
+  SamplerChain defaults({});  // the options', not "no parts at all"
+  const std::vector<float> flat = {0, -20};
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(defaults.sample(flat), 0);
+  EXPECT_EQ(defaults.candidates().size(), 1u) << "top-p leaves one";
+
+  SamplerChain copy(parts);
+  EXPECT_EQ(SamplerChain(copy).seed(), 11u);
+  options.accept({1});
 }
 
 TEST(SamplerChainTest, ExtremeButFiniteValuesStayDefined) {

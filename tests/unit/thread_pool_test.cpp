@@ -1,6 +1,6 @@
 // The CPU executor's threads: broken by a count that ignores the affinity mask or the quota, a lost
-// wake-up (these tests would hang), a barrier that lets someone through early, or an unsynchronised
-// access (run them under the thread sanitizer).
+// wake-up (these tests would hang), a run that returns while somebody is inside of it, or an
+// unsynchronised access (run them under the thread sanitizer).
 #include "cpu/threads/thread_pool.hpp"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,6 @@
 #include <thread>
 #include <vector>
 
-#include "cpu/threads/barrier.hpp"
 #include "cpu/threads/processor_count.hpp"
 #include "ingot/error.hpp"
 #include "tests/support/scratch_folder.hpp"
@@ -109,14 +108,23 @@ TEST_F(QuotaTest, KnowsVersionOne) {
   EXPECT_EQ(quota("4:cpuset:/d\n"), 0);  // another controller
 }
 
-TEST(ThreadPoolTest, RunsEveryMemberOnceAndWaits) {
+/// Waits, as body(0), until `count` is reached.
+void wait_for(const std::atomic<int>& value, int count) {
+  while (value < count) std::this_thread::yield();
+}
+
+TEST(ThreadPoolTest, EveryMemberCallsAndRunWaitsForThoseInside) {
   for (const int size : {1, 2, 3, 8}) {
     ThreadPool pool(size, false);
     ASSERT_EQ(pool.size(), size);
     std::vector<int> calls(static_cast<std::size_t>(size), 0);
     std::vector<std::thread::id> ids(static_cast<std::size_t>(size));
     for (int round = 1; round <= 200; ++round) {
+      std::atomic<int> inside{0};
       pool.run([&](int worker) {
+        ++inside;
+        if (worker == 0) wait_for(inside, size);
+        std::this_thread::yield();
         ++calls[static_cast<std::size_t>(worker)];  // unsynchronised: run() must order it
         ids[static_cast<std::size_t>(worker)] = std::this_thread::get_id();
       });
@@ -127,23 +135,62 @@ TEST(ThreadPoolTest, RunsEveryMemberOnceAndWaits) {
   }
 }
 
-TEST(ThreadPoolTest, SurvivesManyStartsAndStops) {
+TEST(ThreadPoolTest, MembersCallAgainAfterARing) {
+  ThreadPool pool(3, false);
   std::atomic<int> calls{0};
+  std::atomic<int> rounds{0};
+  pool.run([&](int worker) {
+    if (worker != 0) {
+      ++calls;
+      return;
+    }
+    for (int round = 1; round <= 100; ++round) {
+      const int before = calls;
+      pool.ring();
+      wait_for(calls, before + 1);
+      ++rounds;
+    }
+  });
+  EXPECT_EQ(rounds, 100);
+}
+
+TEST(ThreadPoolTest, TheCallerWaitsForARing) {
+  ThreadPool pool(2, false);
+  for (int i = 0; i < 100; ++i) {
+    std::atomic<bool> written{false};
+    pool.run([&](int worker) {
+      if (worker == 1) {
+        if (i % 2 == 0) std::this_thread::sleep_for(2 * kSpinTime);
+        if (!written.exchange(true)) pool.ring();
+        return;
+      }
+      for (int seen = pool.rings(); !written; seen = pool.rings()) {
+        if (!written) pool.wait_for_ring(seen);
+      }
+    });
+    EXPECT_TRUE(written);
+  }
+}
+
+TEST(ThreadPoolTest, SurvivesManyStartsAndStops) {
+  int calls = 0;
   for (int i = 0; i < 300; ++i) {
     ThreadPool pool(4, false);
-    if (i % 3 != 0) pool.run([&](int) { ++calls; });  // some never run
+    if (i % 3 != 0) pool.run([&](int worker) { calls += worker == 0 ? 1 : 0; });  // some never run
   }
-  EXPECT_EQ(calls.load(), 200 * 4);
+  EXPECT_EQ(calls, 200);
 }
 
 TEST(ThreadPoolTest, WakesThreadsThatFellAsleep) {
   ThreadPool pool(3, false);
-  std::atomic<int> calls{0};
   for (int i = 0; i < 20; ++i) {
-    pool.run([&](int) { ++calls; });
+    std::atomic<int> calls{0};
+    pool.run([&](int worker) {
+      ++calls;
+      if (worker == 0) wait_for(calls, 3);
+    });
     std::this_thread::sleep_for(50 * kSpinTime);
   }
-  EXPECT_EQ(calls.load(), 60);
 }
 
 TEST(ThreadPoolTest, ServesCallersOneAfterAnother) {
@@ -166,8 +213,11 @@ TEST(ThreadPoolTest, PinsEachThreadToOneProcessor) {
   // A thread is bound just after it was started, so the first rounds may come before.
   int processors = 0;
   for (int i = 0; i < 1000 && processors != 1; ++i) {
+    std::atomic<bool> called{false};
     pool.run([&](int worker) {
+      while (worker == 0 && !called) std::this_thread::yield();
       if (worker == 1) processors = affinity_count();
+      called = true;
     });
     std::this_thread::yield();
   }
@@ -191,26 +241,6 @@ TEST(ThreadPoolTest, RefusesToRunInAForkedChild) {
   int status = -1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
-TEST(BarrierTest, LetsNobodyThroughEarly) {
-  for (const SpinTime spin : {SpinTime{0}, kSpinTime}) {
-    constexpr int kMembers = 5;
-    constexpr int kRounds = 2000;
-    ThreadPool pool(kMembers, false);
-    Barrier barrier(kMembers, spin);
-    std::vector<int> progress(kMembers, 0);  // unsynchronised: the barrier must order it
-    std::atomic<int> failures{0};
-    pool.run([&](int worker) {
-      for (int round = 1; round <= kRounds; ++round) {
-        progress[static_cast<std::size_t>(worker)] = round;
-        barrier.wait();
-        for (const int other : progress) failures += other != round ? 1 : 0;
-        barrier.wait();
-      }
-    });
-    EXPECT_EQ(failures.load(), 0);
-  }
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ TEST(HostileVocabulary, UnknownModelsAndPreTokenizersAreNamed) {
                [&] { Tokenizer::from_gguf(vocabulary.file("bert")); });
   vocabulary.writer.set("tokenizer.ggml.pre", "no-such-words");
   expect_error(ErrorCode::unsupported, "no-such-words", [&] { vocabulary.byte_level(); });
-  expect_error(ErrorCode::invalid_argument, "nullptr", [] { Tokenizer::from_gguf(nullptr); });
+  expect_error(ErrorCode::invalid_argument, "null pointer", [] { Tokenizer::from_gguf(nullptr); });
 }
 
 TEST(HostileVocabulary, MissingKeysAreNamed) {

@@ -75,9 +75,11 @@ TEST(Merge, BothWaysFollowTheDefinition) {
     std::vector<TokenId> ids(random() % (round % 10 == 0 ? 400 : 64) + 1);
     for (TokenId& id : ids) id = static_cast<TokenId>(random() % 3);
     const auto expected = by_definition(ids, table);
-    ASSERT_EQ(merged(ids, table, [](auto& s, const auto& j) { detail::merge_long(s, j); }),
+    ASSERT_EQ(merged(ids, table,
+                     [](auto& s, const auto& j) { detail::merge_long(s, Cancel::never(), j); }),
               expected);
-    ASSERT_EQ(merged(ids, table, [](auto& s, const auto& j) { merge(s, j); }), expected);
+    ASSERT_EQ(merged(ids, table, [](auto& s, const auto& j) { merge(s, Cancel::never(), j); }),
+              expected);
     if (ids.size() > detail::kShortWord) continue;
     ASSERT_EQ(merged(ids, table, [](auto& s, const auto& j) { detail::merge_short(s, j); }),
               expected);
@@ -87,10 +89,10 @@ TEST(Merge, BothWaysFollowTheDefinition) {
 TEST(Merge, NothingAndOneSymbolStay) {
   std::vector<Symbol> symbols;
   const auto join = [](const Symbol&, const Symbol&) { return Join{0, 9}; };
-  merge(symbols, join);
+  merge(symbols, Cancel::never(), join);
   EXPECT_TRUE(symbols.empty());
   symbols.push_back({0, 1, 5});
-  merge(symbols, join);
+  merge(symbols, Cancel::never(), join);
   ASSERT_EQ(symbols.size(), 1u);
   EXPECT_EQ(symbols[0].id, 5);
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "src/tokenizer/byte_level.hpp"
+#include "src/tokenizer/normalize.hpp"
 #include "src/tokenizer/unicode.hpp"
 
 namespace ingot::internal::tokenizer {
@@ -83,6 +84,43 @@ TEST(Unicode, ClassesAreTheGeneralCategories) {
   for (const char32_t none : {0x00, 0x1C, 0x1F, 0x7F, 0x180E, 0x200B, 0xFEFF, 0x0378, 0x10FFFF}) {
     EXPECT_EQ(classes[none], 0) << static_cast<unsigned>(none);
   }
+}
+
+std::string composed(std::string_view text) {
+  std::string store;
+  return std::string(compose(text, Cancel::never(), store));
+}
+
+// Unicode Standard Annex 15; many more texts are in tests/data/tokenizer/normalized.txt.
+TEST(Compose, GivesFormC) {
+  EXPECT_EQ(composed("e\u0301"), "\u00E9");
+  EXPECT_EQ(composed("a cafe\u0301 b"), "a caf\u00E9 b");
+  EXPECT_EQ(composed("\u212B\u2126"), "\u00C5\u03A9");
+  EXPECT_EQ(composed("\u1112\u1161\u11AB"), "\uD55C");
+  EXPECT_EQ(composed("\uAC00\u11A7\u0301"), "\uAC00\u11A7\u0301");  // no trailing jamo yet
+  EXPECT_EQ(composed("e\u0327\u0301 e\u0301\u0327"), "\u0229\u0301 \u0229\u0301");
+  EXPECT_EQ(composed("\u0958"), "\u0915\u093C");  // excluded from composition
+  EXPECT_EQ(composed("\u0301e\u0301\u0301"), "\u0301\u00E9\u0301");
+  EXPECT_EQ(composed("\U0001D15E"), "\U0001D157\U0001D165");
+}
+
+TEST(Compose, LeavesAsciiWhereItIs) {
+  std::string store;
+  const std::string text = "def f(x):\n\treturn x\x7F";
+  EXPECT_EQ(compose(text, Cancel::never(), store).data(), text.data());
+  EXPECT_EQ(composed(""), "");
+  EXPECT_EQ(composed(std::string("\0e\u0301\0", 5)), std::string("\0\u00E9\0", 4));
+}
+
+TEST(Compose, KeepsBytesThatAreNoUtf8) {
+  for (const std::string_view text :
+       {"\xFF", "\xC3", "e\xCC", "\x81", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\u00E9\xC3"}) {
+    EXPECT_EQ(composed(text), text);
+  }
+  EXPECT_EQ(composed("e\xFF\u0301"), "e\xFF\u0301") << "nothing is composed across them";
+  EXPECT_EQ(composed("e\u0301\xFF"
+                     "e\u0301"),
+            "\u00E9\xFF\u00E9");
 }
 
 // Vocabulary files spell all text this way; two bytes with one spelling would be one token.

@@ -1,10 +1,10 @@
 #include "bench/arguments.hpp"
 
-#include <charconv>
 #include <string_view>
 
 #include "commands.hpp"
 #include "support/load_options.hpp"
+#include "support/numbers.hpp"
 
 namespace ingot::tools {
 namespace {
@@ -49,7 +49,7 @@ void add_bench_options(CLI::App& command, BenchArguments& arguments) {
   add_list(command, "-t,--threads", "Threads; 0: as many as this process may use", "0",
            arguments.threads);
   command.add_option("-r,--repetitions", arguments.repetitions, "Repetitions that count")
-      ->check(CLI::Range(1, 1'000'000).description(""))
+      ->check(whole_number(1, 1'000'000))
       ->type_name("N")
       ->capture_default_str();
   command
@@ -58,7 +58,10 @@ void add_bench_options(CLI::App& command, BenchArguments& arguments) {
       ->check(device_name())
       ->type_name("NAME")
       ->capture_default_str();
+  add_memory_options(command, arguments.load);
   add_cache_options(command, arguments.load.cache);
+  add_rope_options(command, arguments.rope);
+  add_number_options(command, arguments.load);
   command.add_flag("--json", arguments.json, "Print an array of rows instead of a table");
   command.add_flag("--profile", arguments.profile,
                    "One more repetition of each test, timed per instruction kind and format; all "
@@ -74,14 +77,12 @@ std::vector<std::int64_t> numbers(const std::vector<std::string>& given, const s
     while (true) {
       const std::size_t comma = rest.find(',');
       const std::string_view text = rest.substr(0, comma);
-      std::int64_t value = 0;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (error != std::errc{} || end != text.data() + text.size() || value < least ||
-          value > most) {
+      const auto value = parse_whole(text);
+      if (!value || *value < least || *value > most) {
         throw UsageError(option + ": '" + std::string(text) + "' is no number from " +
                          std::to_string(least) + " to " + std::to_string(most));
       }
-      found.push_back(value);
+      found.push_back(*value);
       if (comma == std::string_view::npos) break;
       rest.remove_prefix(comma + 1);
     }

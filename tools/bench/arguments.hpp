@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ingot/session.hpp"
+#include "support/rope_options.hpp"
 
 namespace ingot::tools {
 
@@ -18,6 +19,7 @@ struct BenchArguments {
   bool json = false;
   bool profile = false;
   LoadOptions load;
+  RopeArguments rope;
 };
 
 void add_bench_options(CLI::App& command, BenchArguments& arguments);

@@ -83,7 +83,8 @@ const MultiplyAddLoop& multiply_add_loop(const DeviceInfo& device) {
 
 Limits::Limits(int threads, std::uint64_t weight_bytes, const DeviceInfo& device)
     : threads_(std::max(1, threads)), multiply_add_(multiply_add_loop(device)) {
-  const std::uint64_t most = std::min(kLargestBuffer, device.memory_available / 2);
+  const std::uint64_t most =
+      std::min(kLargestBuffer, device.memory_available.value_or(kLargestBuffer) / 2);
   const auto wanted = static_cast<std::size_t>(std::min(weight_bytes, most));
   const auto count = static_cast<std::size_t>(threads_);
   slice_ = std::max<std::size_t>(1, wanted / count / kProbeBlock) * kProbeBlock;

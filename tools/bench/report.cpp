@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/limits.hpp"
+#include "ingot/printable.hpp"
 #include "support/inspect_json.hpp"
 #include "support/load_options.hpp"
 #include "support/terminal.hpp"
@@ -157,8 +158,7 @@ std::string profile_table(const BenchRow& row) {
 std::string json_report(const std::vector<BenchRow>& rows) {
   Json array = Json::array();
   for (const BenchRow& row : rows) array.push_back(to_json(row));
-  // A model's name may hold any bytes.
-  return array.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(array);
 }
 
 std::string table_report(const std::vector<BenchRow>& rows) {
@@ -166,11 +166,11 @@ std::string table_report(const std::vector<BenchRow>& rows) {
   const Executable& first = *rows.front().executable;
   std::string types;
   for (const std::string& type : weight_types(first.model()->file())) types += " " + type;
-  std::string text = model_name(*first.model()) + " (" + first.model()->spec().architecture + "," +
-                     types + ", " + human_bytes(first.plan().weights_bytes) + "), cache " +
-                     option_name(first.plan().cache.key) + "/" +
-                     option_name(first.plan().cache.value) + "\n" + first.device().name + ": " +
-                     first.device().description + "\n\n";
+  std::string text =
+      printable(model_name(*first.model())) + " (" + first.model()->spec().architecture + "," +
+      types + ", " + human_bytes(first.plan().weights_bytes) + "), cache " +
+      option_name(first.plan().cache.key) + "/" + option_name(first.plan().cache.value) + "\n" +
+      first.device().name + ": " + first.device().description + "\n\n";
   std::vector<std::vector<std::string>> lines = {
       {"test", "seqs", "threads", "tokens/s", "spread", "reached", "limit", "share"}};
   bool has_prompt = false;

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "commands.hpp"
 #include "ingot/error.hpp"
 #include "ingot/gguf/output_file.hpp"
 
@@ -80,14 +81,57 @@ bool is_stream(const fs::path& path) {
   return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
 }
 
+namespace {
+
+// Where a name leads, also through links whose end does not exist yet: there a result would be
+// written.
+fs::path end_of_links(fs::path path, std::error_code& error) {
+  constexpr int kMostLinks = 40;  // as Linux follows
+  for (int i = 0; i < kMostLinks && fs::is_symlink(fs::symlink_status(path, error)); ++i) {
+    const fs::path target = fs::read_symlink(path, error);
+    if (error) return path;
+    path = path.parent_path() / target;  // an absolute target replaces the whole
+  }
+  return fs::weakly_canonical(path, error);
+}
+
+}  // namespace
+
 fs::path output_target(const std::string& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
     fail(ErrorCode::io, "cannot write '", path, "': it is a folder; give a file name");
   }
   if (!fs::is_symlink(fs::symlink_status(path, error))) return path;
-  const fs::path target = fs::weakly_canonical(path, error);
+  const fs::path target = end_of_links(path, error);
   return error ? fs::path(path) : target;
+}
+
+bool is_same_file(const std::string& a, const std::string& b) {
+  const auto path = [](const std::string& name) { return name == "-" ? "/dev/stdin" : name; };
+  std::error_code error;
+  if (fs::equivalent(path(a), path(b), error)) return true;
+  std::error_code error_a;
+  std::error_code error_b;
+  const fs::path resolved_a = end_of_links(path(a), error_a);
+  const fs::path resolved_b = end_of_links(path(b), error_b);
+  return !error_a && !error_b && resolved_a == resolved_b;
+}
+
+void require_other_file(const std::string& argument, const std::string& path,
+                        std::span<const InputFile> inputs) {
+  if (is_stream(path)) return;
+  for (const InputFile& input : inputs) {
+    if (!is_same_file(path, input.path)) continue;
+    throw UsageError(argument + " '" + path + "' is the same file as " + input.argument + " '" +
+                     input.path + "', which would be lost; give the name of another file");
+  }
+}
+
+std::vector<InputFile> model_files(const GgufFile& file, const std::string& argument) {
+  std::vector<InputFile> files;
+  for (const std::string& path : file.part_paths()) files.push_back({argument, path});
+  return files;
 }
 
 class FloatFile::Sink {

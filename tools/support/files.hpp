@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ingot/gguf.hpp"
 #include "ingot/tokenizer.hpp"
 
 namespace ingot::tools {
@@ -41,6 +42,24 @@ class FloatFile {
 
 /// Where writing to `path` leads: the target of a link, so that links stay. Error io for a folder.
 std::filesystem::path output_target(const std::string& path);
+
+/// A file that a command reads, and what its command line calls it.
+struct InputFile {
+  std::string argument;  ///< "MODEL", "--tokens"
+  std::string path;      ///< "-": standard input
+};
+
+/// UsageError if writing to `path`, which the command line calls `argument`, would replace one of
+/// `inputs`: the same file under the same name, another name (a hard link) or through links.
+void require_other_file(const std::string& argument, const std::string& path,
+                        std::span<const InputFile> inputs);
+
+/// The files that a model was read from, all splits of it.
+std::vector<InputFile> model_files(const GgufFile& file, const std::string& argument = "MODEL");
+
+/// Whether both paths lead to one file; files that do not exist yet are compared by their names,
+/// links resolved.
+bool is_same_file(const std::string& a, const std::string& b);
 
 /// Whether `path` exists and is neither a file nor a folder (/dev/stdout, a pipe).
 bool is_stream(const std::filesystem::path& path);

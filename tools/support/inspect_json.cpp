@@ -32,6 +32,10 @@ ordered_json to_json(const GgufValue& value) {
   return value.as<std::uint64_t>();
 }
 
+std::string json_text(const ordered_json& value) {
+  return value.dump(2, ' ', true, ordered_json::error_handler_t::replace) + '\n';
+}
+
 ordered_json to_json(const GgufFile& file) {
   ordered_json result;
   result["file"] = {

@@ -16,6 +16,11 @@ nlohmann::ordered_json to_json(const GgufValue& value);
 /// {"file", "metadata", "tensors"} of a file.
 nlohmann::ordered_json to_json(const GgufFile& file);
 
+/// A value as JSON text in ASCII and a line end: what a terminal would act on is escaped, and JSON
+/// allows some of it (DEL, C1, direction marks). Strings of a file need not be UTF-8, JSON's must:
+/// bytes that are none become U+FFFD.
+std::string json_text(const nlohmann::ordered_json& value);
+
 /// GGUF's name of a tensor's type, also of types that are not computed with here.
 std::string type_name(const GgufTensor& tensor);
 

@@ -1,35 +1,45 @@
 #include "support/interrupt.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
+
+#include <initializer_list>
 
 #include "commands.hpp"
 #include "ingot/error.hpp"
+#include "ingot/gguf/output_file.hpp"
 
 namespace ingot::tools {
 namespace {
 
-sigset_t interrupt_set() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  return set;
+std::atomic<int> signal_received{0};
+
+bool is_ignored(int signal) {
+  struct sigaction current {};
+  return sigaction(signal, nullptr, &current) != 0 || current.sa_handler == SIG_IGN;
 }
 
 }  // namespace
 
 Interrupt::Interrupt() {
-  struct sigaction current {};
-  if (sigaction(SIGINT, nullptr, &current) != 0 || current.sa_handler == SIG_IGN) return;
-  const sigset_t set = interrupt_set();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  watcher_ = std::thread([this, set] {
+  sigemptyset(&watched_);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGXCPU}) {
+    if (is_ignored(signal)) continue;
+    sigaddset(&watched_, signal);
+    wake_ = signal;
+  }
+  if (wake_ == 0) return;
+  pthread_sigmask(SIG_BLOCK, &watched_, nullptr);
+  watcher_ = std::thread([this] {
     for (bool asked = false;; asked = true) {
       int signal = 0;
-      sigwait(&set, &signal);
+      sigwait(&watched_, &signal);
       if (done_) return;
-      if (asked) _exit(kInterrupted);
+      signal_received = signal;
+      if (asked) {
+        gguf::remove_unfinished_files();
+        _exit(interrupted_exit_code());
+      }
       cancel_.request();
     }
   });
@@ -38,14 +48,18 @@ Interrupt::Interrupt() {
 Interrupt::~Interrupt() {
   if (!watcher_.joinable()) return;
   done_ = true;
-  pthread_kill(watcher_.native_handle(), SIGINT);
+  pthread_kill(watcher_.native_handle(), wake_);
   watcher_.join();
-  const sigset_t set = interrupt_set();
-  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  pthread_sigmask(SIG_UNBLOCK, &watched_, nullptr);
 }
 
 void Interrupt::check() const {
   if (requested()) fail(ErrorCode::cancelled, "interrupted");
+}
+
+int interrupted_exit_code() {
+  const int signal = signal_received;
+  return signal == 0 ? kInterrupted : 128 + signal;
 }
 
 }  // namespace ingot::tools

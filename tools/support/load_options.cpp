@@ -6,6 +6,8 @@
 #include <chrono>
 #include <utility>
 
+#include "support/numbers.hpp"
+#include "support/sizes.hpp"
 #include "support/terminal.hpp"
 
 namespace ingot::tools {
@@ -68,6 +70,41 @@ void add_cache_options(CLI::App& command, CacheTypes& types) {
   add_cache_option(command, "--cache-type-v", "values", types.value);
 }
 
+void add_memory_options(CLI::App& command, LoadOptions& options) {
+  command
+      .add_option_function<std::string>(
+          "--memory",
+          [&options](const std::string& text) {
+            const auto bytes = parse_bytes(text);
+            if (!bytes || *bytes == 0) {
+              throw CLI::ValidationError(
+                  "--memory", "'" + text + "' is no amount of memory; give bytes, or 512MiB, 8G");
+            }
+            options.memory_limit = *bytes;
+          },
+          "Memory that the model may take (bytes, or 512MiB, 8G); default: what is available")
+      ->type_name("SIZE");
+  command.add_flag_function(
+      "--no-map", [&options](std::int64_t) { options.map = false; },
+      "Read the whole file into memory instead of mapping it: for files that may change or go away "
+      "while the model runs; takes their size more");
+}
+
+void add_number_options(CLI::App& command, LoadOptions& options) {
+  command
+      .add_option_function<std::string>(
+          "--precision",
+          [&options](const std::string& name) {
+            options.compile.precision = name == "f32" ? Precision::f32 : Precision::fast;
+          },
+          "Of activations and products: fast, or f32 (slower)")
+      ->check(CLI::IsMember({"fast", "f32"}).description(""))
+      ->type_name("NAME")
+      ->default_str("fast");
+  command.add_flag("--deterministic", options.deterministic,
+                   "A token's bits do not depend on what is computed beside it (slower)");
+}
+
 void add_device_options(CLI::App& command, LoadOptions& options) {
   command.add_option("--device", options.device, "What computes; `ingot devices` lists the names")
       ->check(device_name())
@@ -76,9 +113,15 @@ void add_device_options(CLI::App& command, LoadOptions& options) {
   command
       .add_option("-t,--threads", options.compile.threads,
                   "Threads; 0: as many as this process may use")
-      ->check(CLI::Range(0, 4096).description(""))
+      ->check(whole_number(0, 4096))
       ->type_name("N")
       ->capture_default_str();
+  add_memory_options(command, options);
+  add_number_options(command, options);
+}
+
+std::shared_ptr<const Model> open_model(const std::string& path, const LoadOptions& options) {
+  return Model::open(path, {.map = options.map, .memory_limit = options.memory_limit});
 }
 
 std::shared_ptr<const Executable> load(std::shared_ptr<const Model> model, LoadOptions options,
@@ -91,6 +134,8 @@ std::shared_ptr<const Executable> load(std::shared_ptr<const Model> model, LoadO
   };
   auto executable = Executable::load(std::move(model), options);
   interrupt.check();
+  bar.clear();
+  warn(executable->warnings());
   if (seconds != nullptr) {
     *seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }

@@ -20,8 +20,17 @@ CLI::Validator device_name();
 /// --cache-type-k and --cache-type-v. `types` holds the defaults.
 void add_cache_options(CLI::App& command, CacheTypes& types);
 
-/// --device and --threads.
+/// --memory: bytes that the model may take; --no-map: hold the file in memory.
+void add_memory_options(CLI::App& command, LoadOptions& options);
+
+/// --precision and --deterministic.
+void add_number_options(CLI::App& command, LoadOptions& options);
+
+/// --device, --threads and those of add_memory_options() and add_number_options().
 void add_device_options(CLI::App& command, LoadOptions& options);
+
+/// Opens the model as the options say: mapped, or with --no-map copied into memory.
+std::shared_ptr<const Model> open_model(const std::string& path, const LoadOptions& options);
 
 /// Loads with a progress bar; Ctrl-C ends it with Error cancelled. `seconds`, if given, gets the
 /// time it took.

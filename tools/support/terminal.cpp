@@ -1,5 +1,6 @@
 #include "support/terminal.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <system_error>
 
 #include "ingot/error.hpp"
+#include "ingot/printable.hpp"
 
 namespace ingot::tools {
 
@@ -26,12 +28,34 @@ void print(std::string_view text) {
 }
 
 void note(std::string_view line) {
-  const std::string text = std::string(line) + "\n";
+  const std::string text = printable(line) + "\n";
   std::fputs(text.c_str(), stderr);
+}
+
+void warn(const std::vector<std::string>& warnings) {
+  for (std::string warning : warnings) {
+    std::replace_if(
+        warning.begin(), warning.end(),
+        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+    note("ingot: warning: " + warning);
+  }
 }
 
 bool stderr_is_terminal() {
   return ::isatty(STDERR_FILENO) == 1;
+}
+
+LineEnd::LineEnd() : shared_(stderr_is_terminal()) {
+  struct stat out {};
+  struct stat err {};
+  if (::fstat(STDOUT_FILENO, &out) == 0 && ::fstat(STDERR_FILENO, &err) == 0) {
+    shared_ = shared_ || (out.st_dev == err.st_dev && out.st_ino == err.st_ino);
+  }
+}
+
+void LineEnd::finish() {
+  if (shared_ && open_) std::fputc('\n', stderr);
+  open_ = false;
 }
 
 std::string human_bytes(std::uint64_t bytes) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -23,6 +24,12 @@ class FileBytes {
   /// file. In the library.
   INGOT_API static FileBytes map(const std::filesystem::path& path);
 
+  /// Reads a regular file into memory of its own, which nothing outside can change or take away.
+  /// Error io also when the file is shortened meanwhile; out_of_memory before anything is read when
+  /// it has more than `memory_limit` bytes (0: than are available). In the library.
+  INGOT_API static FileBytes read(const std::filesystem::path& path,
+                                  std::uint64_t memory_limit = 0);
+
   /// Copies the bytes: the caller's buffer may go away.
   static FileBytes copy(std::span<const std::byte> bytes) {
     FileBytes result;
@@ -37,17 +44,23 @@ class FileBytes {
 
   std::span<const std::byte> bytes() const { return bytes_; }
 
+  /// Whether the bytes are the file's own pages.
+  bool is_mapped() const { return release_ != nullptr; }
+
   /// Lets go of the memory behind a part of a mapped file; it is read again when next touched.
   void release(std::span<const std::byte> part) const {
     if (release_ != nullptr) release_(bytes_, part);
   }
 
  private:
+  using Release = void (*)(std::span<const std::byte> whole, std::span<const std::byte> part);
+  static FileBytes from_mapping(void* address, std::size_t length, Release release);
+
   std::shared_ptr<void> owner_;
   std::span<const std::byte> bytes_;
   /// Lets go of a part of the whole; null when the bytes are a copy. A pointer, set by who mapped
   /// the file, so that a program that only parses bytes links nothing.
-  void (*release_)(std::span<const std::byte> whole, std::span<const std::byte> part) = nullptr;
+  Release release_ = nullptr;
 };
 
 }  // namespace ingot::gguf

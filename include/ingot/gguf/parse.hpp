@@ -114,11 +114,11 @@ class Parser {
     const auto tensor_count = read<std::uint64_t>("the header");
     const auto key_count = read<std::uint64_t>("the header");
     // Smallest key: length, one character, type, one byte. Smallest tensor: length, one character,
-    // dimension count, one dimension, type, offset.
+    // dimension count (of a scalar), type, offset.
     check_count(key_count, 8 + 1 + 4 + 1, "metadata keys");
     read_metadata(key_count, part.metadata);
     const std::uint64_t alignment = read_alignment(part.metadata);
-    check_count(tensor_count, 8 + 1 + 4 + 8 + 4 + 8, "tensors");
+    check_count(tensor_count, 8 + 1 + 4 + 4 + 8, "tensors");
     read_tensors(tensor_count, alignment, part.tensors);
     return part;
   }
@@ -308,10 +308,12 @@ class Parser {
 
   void read_shape(GgufTensor& tensor) {
     const auto dimensions = read<std::uint32_t>("a tensor's shape");
-    if (dimensions == 0 || dimensions > kMostDimensions) {
-      bad("tensor ", quoted(tensor.name), " has ", dimensions, " dimensions; 1 to ",
+    if (dimensions > kMostDimensions) {
+      bad("tensor ", quoted(tensor.name), " has ", dimensions, " dimensions; up to ",
           kMostDimensions, " are allowed");
     }
+    // A scalar is one element like a vector of one, and everything else may count on a dimension.
+    if (dimensions == 0) tensor.shape = {1};
     tensor.shape.reserve(dimensions);
     for (std::uint32_t i = 0; i < dimensions; ++i) {
       const auto size = read<std::uint64_t>("a tensor's shape");

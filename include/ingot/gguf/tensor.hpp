@@ -37,9 +37,9 @@ static_assert(sizes_agree(), "a row of quant/formats.hpp is missing or different
 }  // namespace gguf
 
 /// A tensor as the file describes it. Valid as long as its GgufFile is held. When it comes from a
-/// GgufFile, the type is in kTensorTypes, 1 to 4 dimensions are all >= 1, columns are a multiple of
-/// the type's block size, and `data` holds exactly the tensor's bytes, aligned as general.alignment
-/// says.
+/// GgufFile, the type is in kTensorTypes, 1 to 4 dimensions are all >= 1 (a scalar, which has none
+/// in the file, is {1}), columns are a multiple of the type's block size, and `data` holds exactly
+/// the tensor's bytes, aligned as general.alignment says.
 struct GgufTensor {
   std::string name;
   std::uint32_t type_id = 0;        ///< GGUF's number of the storage type

@@ -159,25 +159,18 @@ std::optional<T> load_as(GgufType type, const std::byte* from) {
 struct Quoted {
   std::string operator()(std::string_view text) const {
     constexpr std::size_t kShown = 80;
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    std::string out = "'";
-    for (const char c : text.substr(0, kShown)) {
-      const auto code = static_cast<unsigned char>(c);
-      if (code < 0x20 || code == 0x7f) {
-        out += "\\x";
-        out += kDigits[code >> 4U];
-        out += kDigits[code & 15U];
-      } else {
-        out += c;
-      }
+    std::size_t shown = std::min(kShown, text.size());
+    // Not inside a character: a UTF-8 one has at most three bytes behind its first.
+    for (int i = 0; i < 3 && shown > 0 && shown < text.size(); ++i) {
+      if ((static_cast<unsigned char>(text[shown]) & 0xC0U) != 0x80) break;
+      --shown;
     }
-    out += text.size() > kShown ? "...'" : "'";
-    return out;
+    return "'" + printable(text.substr(0, shown)) + (shown < text.size() ? "...'" : "'");
   }
 };
 
-/// quoted(text): text for a message, quoted, cut after 80 bytes, control characters escaped, so
-/// that a hostile name can neither break the line nor reach a terminal. An object, because for a
+/// quoted(text): text for a message, quoted, cut after 80 bytes and printable(), so that a hostile
+/// name can neither break the line nor reach a terminal. An object, because for a
 /// std::string overload resolution would prefer std::quoted to a function.
 inline constexpr Quoted quoted{};
 

@@ -10,11 +10,9 @@
 #include <vector>
 
 #include "ingot/error.hpp"
+#include "ingot/token.hpp"
 
 namespace ingot {
-
-/// A token's number in the vocabulary.
-using TokenId = std::int32_t;
 
 /// A token and its logit (natural logarithm of its unnormalised probability).
 struct Candidate {
@@ -75,8 +73,9 @@ class Candidates {
     return found == items_.end() ? nullptr : &*found;
   }
 
-  /// The most probable candidate.
+  /// The most probable candidate. Error invalid_argument when there is none.
   const Candidate& best() const {
+    if (items_.empty()) fail(ErrorCode::invalid_argument, "sampler: there are no candidates");
     return *std::min_element(items_.begin(), items_.end(), more_probable);
   }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "ingot/border.hpp"
 #include "ingot/error.hpp"
 #include "ingot/sampler/candidates.hpp"
 
@@ -48,7 +49,7 @@ inline double log_sum_exp(std::span<const float> logits) {
 /// softmax(logits): the model's own, before any bias, penalty, filter or temperature.
 /// Error invalid_argument as log_sum_exp, and for an id outside the row.
 inline LogProbabilities log_probabilities(std::span<const float> logits, TokenId chosen,
-                                          std::size_t top_count = 0) {
+                                          std::size_t top_count = 0) try {
   if (chosen < 0 || static_cast<std::size_t>(chosen) >= logits.size()) {
     fail(ErrorCode::invalid_argument, "log-probabilities: token ", chosen, " is outside the ",
          logits.size(), " logits");
@@ -64,6 +65,8 @@ inline LogProbabilities log_probabilities(std::span<const float> logits, TokenId
     result.top.push_back({candidate.id, candidate.logit - normaliser});
   }
   return result;
+} catch (...) {
+  detail::rethrow_at_border("log_probabilities");
 }
 
 }  // namespace ingot

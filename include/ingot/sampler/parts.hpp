@@ -30,6 +30,15 @@ inline double checked_range(const char* name, double value, double low, double h
   return value;
 }
 
+/// `value` if it is `low` or more, Error invalid_argument otherwise.
+inline std::int64_t checked_least(const char* name, std::int64_t value, std::int64_t low) {
+  if (value < low) {
+    fail(ErrorCode::invalid_argument, "sampler: ", name, " is ", value, "; it must be ", low,
+         " or more");
+  }
+  return value;
+}
+
 /// The nearest logit a candidate may have: overflow upwards saturates, downwards means "never".
 inline float to_logit(double value) {
   constexpr double kMax = std::numeric_limits<float>::max();
@@ -45,7 +54,7 @@ class LogitBias {
   explicit LogitBias(std::vector<std::pair<TokenId, float>> biases) : biases_(std::move(biases)) {
     for (const auto& [id, bias] : biases_) {
       if (!(bias <= std::numeric_limits<float>::max())) {
-        fail(ErrorCode::invalid_argument, "sampler: the logit bias of token ", id, " is ", bias,
+        fail(ErrorCode::invalid_argument, "sampler: the logit_bias of token ", id, " is ", bias,
              "; it must be a number or -infinity");
       }
     }
@@ -56,7 +65,7 @@ class LogitBias {
     for (const auto& [id, bias] : biases_) {
       Candidate* candidate = candidates.find(id);
       if (candidate == nullptr) {
-        fail(ErrorCode::invalid_argument, "sampler: logit bias for token ", id,
+        fail(ErrorCode::invalid_argument, "sampler: logit_bias for token ", id,
              ", which is not among the ", candidates.size(), " candidates");
       }
       candidate->logit = detail::to_logit(static_cast<double>(candidate->logit) + bias);
@@ -74,12 +83,12 @@ class LogitBias {
 ///   presence.
 class Penalties {
  public:
-  /// window < 0: the whole history; 0: none of it.
+  /// window -1: the whole history; 0: none of it.
   Penalties(double repetition, double frequency, double presence, std::int64_t window)
-      : repetition_(detail::checked_range("repetition penalty", repetition, 1e-3, 1e3)),
-        frequency_(detail::checked_range("frequency penalty", frequency, -1e3, 1e3)),
-        presence_(detail::checked_range("presence penalty", presence, -1e3, 1e3)),
-        window_(window) {}
+      : repetition_(detail::checked_range("repetition_penalty", repetition, 1e-3, 1e3)),
+        frequency_(detail::checked_range("frequency_penalty", frequency, -1e3, 1e3)),
+        presence_(detail::checked_range("presence_penalty", presence, -1e3, 1e3)),
+        window_(detail::checked_least("penalty_window", window, -1)) {}
 
   void operator()(Candidates& candidates, std::span<const TokenId> history) const {
     if (window_ >= 0 && history.size() > static_cast<std::size_t>(window_)) {
@@ -104,13 +113,13 @@ class Penalties {
   std::int64_t window_;
 };
 
-/// Keeps the k most probable tokens; k <= 0 keeps all.
+/// Keeps the k most probable tokens; 0 keeps all.
 class TopK {
  public:
-  explicit TopK(std::int64_t k) : k_(k) {}
+  explicit TopK(std::int64_t k) : k_(detail::checked_least("top_k", k, 0)) {}
 
   void operator()(Candidates& candidates, std::span<const TokenId>) const {
-    if (k_ <= 0 || static_cast<std::uint64_t>(k_) >= candidates.size()) return;
+    if (k_ == 0 || static_cast<std::uint64_t>(k_) >= candidates.size()) return;
     candidates.sort_front(static_cast<std::size_t>(k_));
     candidates.truncate(static_cast<std::size_t>(k_));
   }
@@ -124,7 +133,7 @@ class TopK {
 /// all.
 class TopP {
  public:
-  explicit TopP(double p) : p_(detail::checked_range("top-p", p, 0, 1)) {}
+  explicit TopP(double p) : p_(detail::checked_range("top_p", p, 0, 1)) {}
 
   void operator()(Candidates& candidates, std::span<const TokenId>) const {
     const double best = candidates.best().logit;
@@ -155,7 +164,7 @@ class TopP {
 /// Keeps tokens at least p times as probable as the best one (Nguyen et al. 2024); 0 keeps all.
 class MinP {
  public:
-  explicit MinP(double p) : p_(detail::checked_range("min-p", p, 0, 1)) {}
+  explicit MinP(double p) : p_(detail::checked_range("min_p", p, 0, 1)) {}
 
   void operator()(Candidates& candidates, std::span<const TokenId>) const {
     const double best = candidates.best().logit;
